@@ -1,0 +1,31 @@
+/* The threads that call InfluxDB's Management API: each runs one curl multi over epoll. */
+#ifndef TOKEND_WORKERS_POOL_H
+#define TOKEND_WORKERS_POOL_H
+
+#include <stddef.h>
+
+struct cluster;
+struct err;
+struct job;
+struct mailbox;
+struct pool;                          /* opaque */
+
+struct pool_options {
+	unsigned threads;             /* 0: one per CPU */
+	const struct cluster *clusters; size_t n_clusters;    /* outlive the pool */
+	struct mailbox *outcomes;     /* where jobs come back; outlives the pool */
+};
+
+/* Reads the management tokens (base/config.h names the files) and starts the threads. curl_global_init_mem is called here. Fails naming the cluster and the file. */
+struct pool *pool_new(const struct pool_options *o, struct err *ret_err);
+
+/* Hand over a chain of jobs (mail.next). One thread (the loop) only; never blocks for long. Jobs of a chain spread over the threads. */
+void pool_submit(struct pool *p, struct job *chain);
+
+/* The access token is no longer needed: wipe it and give its memory back; job->leased becomes NULL. Any thread; NULL leased does nothing. */
+void pool_return(struct pool *p, struct job *job);
+
+/* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end. */
+void pool_free(struct pool *p);
+
+#endif
