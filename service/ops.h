@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* /metrics, /livez, /readyz on the ops port (libmicrohttpd's own thread). */
 #ifndef TOKEND_OPS_H
 #define TOKEND_OPS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a request or a record is told: one table of causes, from which code, reason, about and retry come.
  *
  * Add a cause: add a row here; WHAT it means for a requester stands in the README's table, made from this one. The numbers of

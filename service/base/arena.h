@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory that lives and dies together: one request's bytes, strings and decoded messages.
  * Not thread safe; one owner.  Allocation never fails for sizes below the limit: out of memory aborts the
  * process, for a service that cannot allocate a few kilobytes has nothing better to do than to start anew. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokend.yaml: loaded once, never changed while the process lives (clusters and topics change by restart). Secrets are
  * paths. An unknown key, a key of the protocol's own under kafka:, or any warning of the parser's refuses the file.
  *

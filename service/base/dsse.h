@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DSSE's pre-authentication encoding, and what the contract derives from it: signature, fingerprint, digest.
  *
  *   PAE(type, body) = "DSSEv1 " len(type) " " type " " len(body) " " body        (lengths decimal)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every duration that the protocol knows, in one table. To change one, change it here, and read service/PROTOCOL.md first:
  * several depend on one another (lease < intent's life; drain above the longest call).
  *

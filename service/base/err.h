@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What went wrong, as a sentence, and what the caller should do about it.
  *
  * Functions return 0 or -1 and fill a struct err last.  Leaves never log: the error travels up to where it is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One JSON object a line on stderr (or text, for people): ts level msg logger, then the fields.
  * Any thread; a line is one write. Values are escaped; no function here takes a secret: see that none is given.
  *

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counters, gauges and histograms, and their text for Prometheus.
  *
  * The table below is the closed set: name, kind, labels and help come from it, and so does the README's reference.
  * Add a metric: add a row, then call metrics_at once where the room begins, and metrics_add / metrics_set / metrics_observe
  * where it happens. Labels are bounded sets (codes, clusters, verdicts): never a token, database, request or principal.
  *
- * metrics_at locks and may allocate; the other three are one atomic operation (a histogram: three). Any thread. */
+ * metrics_at locks and may allocate; the other three are one atomic operation (a histogram: two). Any thread. */
 #ifndef TOKEND_BASE_METRICS_H
 #define TOKEND_BASE_METRICS_H
 

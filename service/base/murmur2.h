@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kafka's default partitioner (Java, franz-go, librdkafka's murmur2_random): a request ID's home. Pure. */
 #ifndef TOKEND_BASE_MURMUR2_H
 #define TOKEND_BASE_MURMUR2_H

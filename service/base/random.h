@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Randomness from the kernel by libsodium. Any thread. */
 #ifndef TOKEND_BASE_RANDOM_H
 #define TOKEND_BASE_RANDOM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets in memory: locked, guarded, wiped; and a process that does not leak them by dumping core.
  *
  * Call secret_process_harden first of all in main, before any library has allocated. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes that somebody else owns.  Any thread; nothing here allocates. */
 #ifndef TOKEND_BASE_SPAN_H
 #define TOKEND_BASE_SPAN_H

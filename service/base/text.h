@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Foreign bytes made fit to be read by people, and the small formats that we share. Pure; any thread. */
 #ifndef TOKEND_BASE_TEXT_H
 #define TOKEND_BASE_TEXT_H
@@ -14,6 +15,12 @@
 /* Write value into room as printable text: control bytes, backslashes, double quotes and anything that is not UTF-8 as \xNN,
  * cut after TEXT_SHOWN_BYTES bytes of it (then "…" follows).  Returns room. */
 const char *text_shown(struct span value, char room[TEXT_SHOWN_ROOM]);
+
+/* Bytes of the UTF-8 character that value begins with; 0 when it begins with none. */
+size_t text_character(struct span value);
+/* Does value begin with a character that can be shown as it is? Not: control characters, and those that break lines or turn the
+ * direction of reading. */
+bool text_is_printable(struct span value);
 
 /* Valid UTF-8 without NUL? */
 bool text_is_utf8(struct span value);
