@@ -64,37 +64,38 @@ fits(const struct line *l, size_t bytes)
 	return l->used + bytes + TAIL_BYTES <= LINE_BYTES;
 }
 
-/* One character as JSON has it. What is not UTF-8 becomes \u00XX, byte by byte: JSON has no other place for it, and the byte can
- * be told; so do control characters, and those that would mislead a reader. */
-static size_t
-escape(struct span value, char room[32], struct span *ret_escaped)
+/* The number of a character of at most three bytes: all that is ever escaped. */
+static unsigned
+code_point(const unsigned char *p, size_t length)
 {
-	size_t length = text_character(value), written = 0;
-	unsigned char c = value.data[0];
+	if (length == 2)
+		return (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
+	if (length == 3)
+		return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+	return p[0];
+}
 
-	if (c == '"' || c == '\\') {
-		room[0] = '\\';
-		room[1] = (char)c;
-		*ret_escaped = span_of(room, 2);
-		return 1;
-	}
-	if (text_is_printable(value)) {
+/* One character as JSON has it; returns how many bytes of value that was. A byte that is not UTF-8 becomes \u00XX: JSON has no
+ * other place for it, and so it can be told which it was. */
+static size_t
+escape(struct span value, char room[8], struct span *ret_escaped)
+{
+	size_t length = text_character(value);
+
+	if (value.data[0] == '"' || value.data[0] == '\\')
+		*ret_escaped = span_of(room, (size_t)snprintf(room, 8, "\\%c", value.data[0]));
+	else if (text_is_printable(value))
 		*ret_escaped = span_of(value.data, length);
-		return length;
-	}
-	if (length == 0)
-		length = 1;
-	for (size_t i = 0; i < length; i++)
-		written += (size_t)snprintf(room + written, 32 - written, "\\u%04x", value.data[i]);
-	*ret_escaped = span_of(room, written);
-	return length;
+	else
+		*ret_escaped = span_of(room, (size_t)snprintf(room, 8, "\\u%04x", code_point(value.data, length)));
+	return length > 0 ? length : 1;
 }
 
 static void
 put_escaped(struct line *l, struct span value)
 {
 	while (value.bytes > 0) {
-		char room[32];
+		char room[8];
 		struct span escaped;
 		size_t length = escape(value, room, &escaped);
 
