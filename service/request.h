@@ -9,7 +9,19 @@
 #include "service/base/permission.h"
 #include "service/base/span.h"
 
-enum method { METHOD_CREATE_TOKEN, METHOD_GET_OUTCOME, METHOD_REVOKE_TOKEN };
+/* What can be asked for, in the order of the contract's messages (Schema Registry's message index counts them): the rpc, and the types under
+ * which its request and its reply are signed (service/base/dsse.h). */
+#define METHODS(ROW) \
+	ROW(CREATE_TOKEN, "/tokend.v1.TokenService/CreateToken", DSSE_TYPE_CREATE_REQUEST,  DSSE_TYPE_CREATE_REPLY) \
+	ROW(GET_OUTCOME,  "/tokend.v1.TokenService/GetOutcome",  DSSE_TYPE_OUTCOME_REQUEST, DSSE_TYPE_CREATE_REPLY) \
+	ROW(REVOKE_TOKEN, "/tokend.v1.TokenService/RevokeToken", DSSE_TYPE_REVOKE_REQUEST,  DSSE_TYPE_REVOKE_REPLY)
+
+enum method {
+#define ROW(method, name, request_type, reply_type) METHOD_##method,
+	METHODS(ROW)
+#undef ROW
+	METHOD_COUNT
+};
 
 #define SUITE_SEALEDBOX 1                /* the contract's Suite numbers */
 #define RECIPIENT_KEY_BYTES 32
