@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How long to wait before the next try. Pure: time and randomness are arguments. */
 #ifndef TOKEND_WORKERS_BACKOFF_H
 #define TOKEND_WORKERS_BACKOFF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Permits per cluster: how many calls at once (AIMD), not before when (Retry-After), and whether at all (breaker).
  * No threads, no clock of its own: the loop drives it and passes the time. */
 #ifndef TOKEND_WORKERS_GATE_H
@@ -22,7 +23,8 @@ struct gate {
 	uint64_t not_before_ms;        /* Retry-After; boot clock */
 	enum { GATE_CLOSED, GATE_OPEN, GATE_HALF_OPEN } breaker;   /* closed: calls flow */
 	uint64_t open_until_ms, open_for_ms;
-	uint64_t halved_at_ms;         /* the window is halved at most once per round trip's worth of failures */
+	unsigned strained;             /* calls still to come back of those in flight when the window was halved: it is
+	                                * halved at most once per round trip's worth of failures */
 };
 
 void gate_init(struct gate *g, const struct gate_options *o);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* All that crosses the wall between the service and the workers: a job goes in, the same job comes back with its outcome.
  *
  * A job is exactly one attempt at one call. It is never retried here: whoever gave it reads the verdict and decides. The workers know nothing of Kafka.
@@ -16,7 +17,7 @@
 #include "service/base/permission.h"
 #include "service/base/span.h"
 
-enum job_verb { JOB_CREATE, JOB_LIST, JOB_DELETE };
+enum job_verb { JOB_CREATE, JOB_DELETE };
 
 /* What a result means. One table; verdict.c fills it from what happened, the service acts on it.
  * ROW(verdict, label, fate, meaning); fate is what the attempt counts as where it delivers nothing. */
@@ -30,7 +31,6 @@ enum job_verb { JOB_CREATE, JOB_LIST, JOB_DELETE };
 	ROW(CONFLICT,    "conflict",    REFUSED,  "409") \
 	ROW(THROTTLED,   "throttled",   REFUSED,  "429 425: later") \
 	ROW(REDIRECTED,  "redirected",  UNKNOWN,  "3xx: the configured URL is wrong; never followed") \
-	ROW(LISTED,      "listed",      NONE,     "the whole list was read") \
 	ROW(DELETED,     "deleted",     NONE,     "204, 404: the token is gone")
 
 enum verdict {
@@ -74,7 +74,7 @@ struct job {
 	char created_id[JOB_TOKEN_ID_ROOM];
 	struct span access_token;       /* in the leased memory below */
 	bool marker_intact;             /* the description came back as it was sent */
-	int64_t created_at; int32_t created_at_nanos;
+	int64_t created_at; int32_t created_at_nanos;      /* both 0: the answer did not say */
 	bool token_expires; int64_t token_expires_at; int32_t token_expires_at_nanos;
 	void *leased;                   /* guarded memory of the pool's; NULL: none */
 };
