@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tokenctl's main and its commands say to each other.
+ *
+ * Add a command: write its file with a struct command in it, declare that here, and add it to the
+ * list in tokenctl.c. Its help is made from the struct. */
+#ifndef TOKEND_CTL_COMMAND_H
+#define TOKEND_CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct option;
+
+/* How tokenctl ends; scripts rely on these numbers. */
+enum command_exit {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1,               /* the service said no; or what was looked at is not as it should be */
+	EXIT_USAGE = 2,                 /* the command line, or something on this machine, is wrong; nothing was sent */
+	EXIT_NO_REPLY = 3               /* no answer in time; what was asked may still happen */
+};
+
+/* The flags of every command. Strings are NULL when not given. */
+struct globals {
+	const char *config, *profile;
+	const char *cluster, *account, *cluster_uuid;
+	uint64_t timeout_ms;
+	bool debug, help, version;
+};
+
+struct invocation {
+	const struct globals *globals;
+	struct arena *arena;            /* lives as long as the process: nothing in it need be freed */
+	char **words;                   /* what the command line holds beside flags and the command's name */
+	int n_words;
+	void *options;                  /* the command's own flags, in its own struct */
+};
+
+struct command {
+	const char *name;               /* "token create" */
+	const char *arguments;          /* "DESCRIPTION"; "" when it takes none */
+	const char *summary;            /* one line */
+	const char *about;              /* paragraphs and examples, each line ended */
+	const struct option *options;
+	size_t n_options;
+	size_t options_bytes;           /* of the struct that the options fill; it is zeroed first */
+	enum command_exit (*run)(struct invocation *v);
+};
+
+extern const struct command init_command;
+extern const struct command token_create_command;
+extern const struct command topics_create_command;
+
+#endif

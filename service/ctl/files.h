@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files that must be whole and on disk, or not there at all. */
+#ifndef TOKEND_CTL_FILES_H
+#define TOKEND_CTL_FILES_H
+
+#include "service/base/span.h"
+
+struct err;
+
+/* Make the directory (0700) and what is missing above it. One that exists is left as it is. */
+int files_make_directory(const char *path, struct err *ret_err);
+
+/* Write a new file (0600) in an existing directory: after 0, file and directory entry are on disk;
+ * after -1 there is no file of that name that was not there before. Never overwrites: an existing
+ * file is an error that names it. */
+int files_write_new(const char *path, struct span bytes, struct err *ret_err);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tokenctl init: from nothing to a service and a first requester, by one command.
+ *
+ * Signing must not be the hard part, or somebody would ask for a mode without it. So keys, policy
+ * and both configurations are made together and fit together; in production the service's half and
+ * the requester's half are then carried to where they belong.
+ *
+ * It never overwrites: all names are looked at before the first file is written, and what this run
+ * wrote is taken away again when it cannot finish. It makes no topics (tokenctl topics create) and
+ * never sees the management token: that one is put into its file by hand.
+ */
+#include <ctype.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "service/base/arena.h"
+#include "service/base/err.h"
+#include "service/base/text.h"
+#include "service/ctl/command.h"
+#include "service/ctl/files.h"
+#include "service/ctl/keys.h"
+#include "service/ctl/options.h"
+#include "service/ctl/output.h"
+#include "service/ctl/profile.h"
+#include "service/ctl/templates.h"
+
+#define KAFKA_DEFAULT "127.0.0.1:9092"
+#define URL_DEFAULT "https://console.influxdata.com"
+#define OPS_PORT_DEFAULT 9464
+#define PARTITIONS_DEFAULT 6
+#define PARTITIONS_MOST 10000
+
+/* The flags' values go straight to where the templates take them from. */
+#define AT(member) offsetof(struct templates, member)
+
+static const struct option rows[] = {
+	{ "service-id", 0, OPTION_TEXT, AT(service_id), 0, "ID", "the service's name (default tokend)" },
+	{ "principal", 0, OPTION_TEXT, AT(principal), 0, "NAME", "the first requester (default: your user name)" },
+	{ "instance", 0, OPTION_TEXT, AT(instance), 0, "NAME", "this instance of the service (default SERVICE_ID-0)" },
+	{ "bootstrap", 0, OPTION_TEXT, AT(bootstrap), 0, "HOST:PORT", "Kafka's brokers (default " KAFKA_DEFAULT ")" },
+	{ "kafka", 0, OPTION_LIST, AT(kafka), 0, "KEY=VALUE",
+	    "any librdkafka property, for both programs; repeatable" },
+	{ "topics", 0, OPTION_TEXT, AT(topics), 0, "PREFIX", "what the topics' names begin with (default tokend)" },
+	{ "partitions", 0, OPTION_NUMBER, AT(partitions), 0, "N", "of requests, replies and journal (default 6)" },
+	{ "topic-checks", 0, OPTION_TEXT, AT(topic_checks), 0, "strict|partitions",
+	    "partitions for brokers that cannot describe topics" },
+	{ "product", 0, OPTION_TEXT, AT(product), 0, "dedicated|clustered",
+	    "InfluxDB Cloud Dedicated (default) or Clustered" },
+	{ "url", 0, OPTION_TEXT, AT(url), 0, "URL", "the Management API's (dedicated: " URL_DEFAULT ")" },
+	{ "management-token-file", 0, OPTION_TEXT, AT(management_token_file), 0, "FILE",
+	    "where the service finds its own credential (default management-token)" },
+	{ "grant-databases", 0, OPTION_LIST, AT(databases), 0, "GLOB",
+	    "what the first requester may read and write (default *); repeatable" },
+	{ "all-databases", 0, OPTION_SWITCH, AT(all_databases), 0, NULL,
+	    "it may ask for tokens for every database, too" },
+	{ "ops-port", 0, OPTION_NUMBER, AT(ops_port), 0, "PORT", "of health and metrics (default 9464)" },
+};
+
+/* What this run makes, in this order: the secret halves first, for the other files hold the public
+ * ones. */
+enum { SIGNING_SERVICE, SIGNING_PRINCIPAL, BOX, POLICY, TOKEND, TOKENCTL, FILE_COUNT };
+
+struct making {
+	struct templates *t;
+	struct arena *arena;
+	const char *directory;
+	const char *paths[FILE_COUNT];
+	int n_made;
+};
+
+/* $USER as a principal may be called. */
+static const char *
+default_principal(struct arena *a)
+{
+	const char *user = getenv("USER");
+	char name[65] = "";
+
+	for (size_t i = 0; user != NULL && user[i] != '\0' && i < sizeof(name) - 1; i++) {
+		char lower = (char)tolower((unsigned char)user[i]);
+
+		name[i] = text_is_principal(span_of(&lower, 1)) ? lower : '-';
+	}
+	return name[0] != '\0' ? arena_text(a, "%s", name) : "first";
+}
+
+static void
+set_defaults(struct templates *t, const struct globals *g, struct arena *a)
+{
+	static struct options_item every_name = { 0, "*" };
+
+#define DEFAULT(member, value) t->member = t->member != 0 ? t->member : (value)
+	DEFAULT(service_id, "tokend");
+	DEFAULT(principal, default_principal(a));
+	DEFAULT(instance, arena_text(a, "%s-0", t->service_id));
+	DEFAULT(bootstrap, KAFKA_DEFAULT);
+	DEFAULT(topics, "tokend");
+	DEFAULT(partitions, PARTITIONS_DEFAULT);
+	DEFAULT(topic_checks, "strict");
+	DEFAULT(product, "dedicated");
+	if (strcmp(t->product, "dedicated") == 0)
+		DEFAULT(url, URL_DEFAULT);
+	DEFAULT(management_token_file, "management-token");
+	DEFAULT(ops_port, OPS_PORT_DEFAULT);
+	DEFAULT(cluster, g->cluster != NULL ? g->cluster : "main");
+	DEFAULT(account, g->account);
+	DEFAULT(cluster_uuid, g->cluster_uuid);
+#undef DEFAULT
+	if (t->databases.n == 0)
+		t->databases = (struct options_list){ &every_name, 1 };
+	t->service = (struct templates_key){ .id = arena_text(a, "%s-1", t->service_id), .file = "signing.key" };
+	t->signing = (struct templates_key){ .id = arena_text(a, "%s-sign-1", t->principal),
+		.file = arena_text(a, "%s.signing.key", t->principal) };
+	t->box = (struct templates_key){ .id = arena_text(a, "%s-box-1", t->principal),
+		.file = arena_text(a, "%s.box.key", t->principal) };
+}
+
+static bool
+is_one_of(const char *text, const char *one, const char *other)
+{
+	return strcmp(text, one) == 0 || strcmp(text, other) == 0;
+}
+
+static int
+check_cluster(const struct templates *t, struct err *ret_err)
+{
+	if (!is_one_of(t->product, "dedicated", "clustered"))
+		return err_set(ret_err, ERR_REFUSE, "--product is dedicated or clustered, not \"%.40s\"", t->product);
+	if (t->url == NULL)
+		return err_set(ret_err, ERR_REFUSE, "--url is missing: where the cluster's Management API is");
+	if (strcmp(t->product, "clustered") == 0 && (t->account != NULL || t->cluster_uuid != NULL))
+		return err_set(ret_err, ERR_REFUSE, "--account and --cluster-uuid belong to --product dedicated alone");
+	if (strcmp(t->product, "dedicated") == 0 &&
+	    (!text_is_uuid(span_str(t->account)) || !text_is_uuid(span_str(t->cluster_uuid))))
+		return err_set(ret_err, ERR_REFUSE,
+		    "a dedicated cluster needs --account UUID and --cluster-uuid UUID, in lower case, as "
+		    "`influxctl cluster list` prints them");
+	return 0;
+}
+
+static int
+check(const struct templates *t, struct err *ret_err)
+{
+	char room[TEXT_SHOWN_ROOM];
+	size_t name_bytes;
+
+	if (!text_is_service_id(span_str(t->service_id)))
+		return err_set(ret_err, ERR_REFUSE, "--service-id \"%s\" is not 1 to 32 of a-z 0-9 -",
+		    text_shown(span_str(t->service_id), room));
+	if (!text_is_principal(span_str(t->principal)) || t->principal[0] == '.')
+		return err_set(ret_err, ERR_REFUSE,
+		    "--principal \"%s\" is not 1 to 64 of a-z 0-9 . _ -, the first of them no dot",
+		    text_shown(span_str(t->principal), room));
+	if (!is_one_of(t->topic_checks, "strict", "partitions"))
+		return err_set(ret_err, ERR_REFUSE, "--topic-checks is strict or partitions, not \"%.40s\"",
+		    t->topic_checks);
+	if (t->partitions > PARTITIONS_MOST || t->ops_port > UINT16_MAX)
+		return err_set(ret_err, ERR_REFUSE, "--partitions %d or --ops-port %d is out of range",
+		    (int)t->partitions, (int)t->ops_port);
+	for (size_t i = 0; i < t->kafka.n; i++)
+		if (profile_property_value(t->kafka.items[i].value, &name_bytes) == NULL)
+			return err_set(ret_err, ERR_REFUSE, "--kafka \"%s\" is not KEY=VALUE",
+			    text_shown(span_str(t->kafka.items[i].value), room));
+	return check_cluster(t, ret_err);
+}
+
+static int
+check_nothing_is_there(const struct making *m, struct err *ret_err)
+{
+	for (int i = 0; i < FILE_COUNT; i++)
+		if (faccessat(AT_FDCWD, m->paths[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return err_set(ret_err, ERR_REFUSE, "%s exists already; nothing was written", m->paths[i]);
+	return 0;
+}
+
+static int
+write_next(struct making *m, struct err *ret_err)
+{
+	struct templates *t = m->t;
+	const char *path = m->paths[m->n_made];
+
+	switch (m->n_made) {
+	case SIGNING_SERVICE:
+		return keys_make_signing(path, t->service.public_key, ret_err);
+	case SIGNING_PRINCIPAL:
+		return keys_make_signing(path, t->signing.public_key, ret_err);
+	case BOX:
+		return keys_make_box(path, t->box.public_key, ret_err);
+	case POLICY:
+		return files_write_new(path, span_str(templates_policy(t, m->arena)), ret_err);
+	case TOKEND:
+		return files_write_new(path, span_str(templates_tokend(t, m->arena)), ret_err);
+	default:
+		return files_write_new(path, span_str(templates_tokenctl(t, m->arena)), ret_err);
+	}
+}
+
+static int
+make(struct making *m, struct err *ret_err)
+{
+	const char *names[FILE_COUNT] = {
+		m->t->service.file, m->t->signing.file, m->t->box.file, "policy.yaml", "tokend.yaml", "tokenctl.yaml",
+	};
+
+	for (int i = 0; i < FILE_COUNT; i++)
+		m->paths[i] = arena_text(m->arena, "%s/%s", m->directory, names[i]);
+	if (check_nothing_is_there(m, ret_err) != 0 || files_make_directory(m->directory, ret_err) != 0)
+		return -1;
+	while (m->n_made < FILE_COUNT) {
+		if (write_next(m, ret_err) != 0) {
+			while (m->n_made > 0)
+				(void)unlink(m->paths[--m->n_made]);
+			return -1;
+		}
+		m->n_made++;
+	}
+	return 0;
+}
+
+static void
+print_next_steps(const struct making *m, const char *config)
+{
+	static const char *const what[FILE_COUNT] = {
+		"the service's signing key", "the requester's signing key", "the requester's box key",
+		"who may ask for what", "the service's configuration", "the requester's profile",
+	};
+	const struct templates *t = m->t;
+	const char *token = t->management_token_file, *flag = config != NULL ? arena_text(m->arena, " --config %s",
+	    config) : "";
+
+	for (int i = 0; i < FILE_COUNT; i++)
+		printf("%s: %s\n", m->paths[i], what[i]);
+	printf("\nNext:\n"
+	    "  1. put the management token into %s%s%s, readable by the service alone\n"
+	    "  2. tokenctl%s topics create\n"
+	    "  3. tokend --config %s\n"
+	    "  4. tokenctl%s token create --read-database DATABASE --write-database DATABASE \"my first token\"\n",
+	    token[0] == '/' ? "" : m->directory, token[0] == '/' ? "" : "/", token, flag, m->paths[TOKEND], flag);
+}
+
+static enum command_exit
+run(struct invocation *v)
+{
+	struct templates *t = v->options;
+	const char *above = profile_directory_of(v->globals->config, v->arena);
+	struct making m = { .t = t, .arena = v->arena, .directory = v->n_words > 0 ? v->words[0] : above };
+	struct err e;
+
+	if (v->n_words > 1)
+		return output_usage("init takes one directory, not \"%s\" too", v->words[1]);
+	set_defaults(t, v->globals, v->arena);
+	t->state_dir = v->n_words > 0 ? "state" : NULL;
+	if (check(t, &e) != 0 || make(&m, &e) != 0)
+		return output_usage("%s", e.text);
+	print_next_steps(&m, strcmp(m.paths[TOKENCTL], profile_default_path(v->arena)) != 0 ? m.paths[TOKENCTL] : NULL);
+	return EXIT_DONE;
+}
+
+const struct command init_command = {
+	.name = "init",
+	.arguments = "[DIR]",
+	.summary = "make keys, policy and configuration for a service and a first requester",
+	.about =
+	    "Writes six files, none of them over an existing one, readable by you alone: the service's\n"
+	    "signing key, policy.yaml and tokend.yaml; the requester's two keys and tokenctl.yaml. DIR is by\n"
+	    "default where --config points to. The cluster is named by --cluster (default main), a dedicated\n"
+	    "one told by --account and --cluster-uuid.\n"
+	    "\n"
+	    "  tokenctl init --bootstrap broker:9092 --account UUID --cluster-uuid UUID\n"
+	    "  tokenctl init DIR --product clustered --url https://influx.example.com\n",
+	.options = rows,
+	.n_options = sizeof(rows) / sizeof(rows[0]),
+	.options_bytes = sizeof(struct templates),
+	.run = run,
+};

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tokenctl prints.
+ *
+ * A token goes from guarded memory to the file descriptor by write(2): stdio's buffer would keep a
+ * copy of it that nobody wipes. The JSON is cJSON's, by an allocator that wipes. In the table the
+ * token is the last word of the last line, easy to cut by hand, eye or awk; what else there is to
+ * know goes to stderr, so that a pipe gets the table alone.
+ *
+ * What a service says in a status is signed, and still foreign text: control characters do not
+ * reach the terminal.
+ */
+#include "service/ctl/output.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "service/base/err.h"
+#include "service/base/secret.h"
+#include "service/base/text.h"
+#include "service/status.h"
+#include "service/ctl/reply.h"
+
+static void
+say(const char *format, va_list arguments)
+{
+	char line[2048];
+
+	(void)vsnprintf(line, sizeof(line), format, arguments);
+	for (char *p = line; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	(void)fprintf(stderr, "tokenctl: %s\n", line);
+}
+
+void
+output_say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+}
+
+enum command_exit
+output_usage(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+	return EXIT_USAGE;
+}
+
+void
+output_setup(void)
+{
+	cJSON_Hooks hooks = { secret_malloc, secret_free };
+
+	cJSON_InitHooks(&hooks);
+}
+
+static int
+write_out(const char *text, size_t bytes, struct err *ret_err)
+{
+	while (bytes > 0) {
+		ssize_t n = write(STDOUT_FILENO, text, bytes);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(ret_err, ERR_REFUSE, "cannot write to stdout: %s", strerror(errno));
+		text += n > 0 ? n : 0;
+		bytes -= n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static const char *
+time_of(const Google__Protobuf__Timestamp *t, char room[TEXT_RFC3339_ROOM])
+{
+	return text_time(t->seconds, t->nanos != 0 ? t->nanos / 1000 : -1, room);
+}
+
+static void
+say_circumstances(const struct reply *r, const struct output_place *where)
+{
+	const Tokend__V1__TokenSecret *s = r->secret;
+	char expiry[TEXT_RFC3339_ROOM], shown[TEXT_SHOWN_ROOM];
+
+	output_say("request %s: created in cluster %s, %s%s; reply %s[%d]@%lld%s", s->request_id,
+	    text_shown(span_str(s->cluster), shown), s->expires_at != NULL ? "expires " : "never expires",
+	    s->expires_at != NULL ? time_of(s->expires_at, expiry) : "", where->topic, (int)where->partition,
+	    (long long)where->offset, r->message->replayed ? ", told again" : "");
+}
+
+int
+output_token_table(const struct reply *r, const struct output_place *where, struct err *ret_err)
+{
+	const Tokend__V1__TokenSecret *s = r->secret;
+	size_t room = strlen(s->token_id) + strlen(s->access_token) + 128;
+	int width = strlen(s->token_id) > 8 ? (int)strlen(s->token_id) : 8, result, bytes;
+	char *text = (char *)secret_guarded_new(room);
+
+	if (text == NULL)
+		return err_set(ret_err, ERR_FATAL, "there is no memory that can be locked to print the token from");
+	bytes = snprintf(text, room, "%-*s  TOKEN\n%-*s  ", width, "TOKEN ID", width, s->token_id);
+	/* The token by memcpy: printf may keep pieces of it in buffers of its own. */
+	memcpy(text + bytes, s->access_token, strlen(s->access_token));
+	bytes += (int)strlen(s->access_token);
+	text[bytes++] = '\n';
+	say_circumstances(r, where);
+	result = write_out(text, (size_t)bytes, ret_err);
+	secret_guarded_free((unsigned char *)text);
+	return result;
+}
+
+static void
+add_time(cJSON *object, const char *name, const Google__Protobuf__Timestamp *t)
+{
+	char room[TEXT_RFC3339_ROOM];
+
+	if (t != NULL)
+		(void)cJSON_AddStringToObject(object, name, time_of(t, room));
+}
+
+static void
+add_permissions(cJSON *object, const Tokend__V1__TokenSecret *s)
+{
+	cJSON *list = cJSON_AddArrayToObject(object, "permissions");
+
+	for (size_t i = 0; i < s->n_permissions; i++) {
+		const Tokend__V1__Permission *p = s->permissions[i];
+		cJSON *one = cJSON_CreateObject();
+		bool all = p->resource_case == TOKEND__V1__PERMISSION__RESOURCE_ALL_DATABASES;
+
+		(void)cJSON_AddStringToObject(one, "action", p->action == TOKEND__V1__ACTION__READ ? "read" : "write");
+		(void)cJSON_AddStringToObject(one, "resource", all ? "*" : p->database);
+		(void)cJSON_AddItemToArray(list, one);
+	}
+}
+
+int
+output_token_json(const struct reply *r, const struct output_place *where, struct err *ret_err)
+{
+	const Tokend__V1__TokenSecret *s = r->secret;
+	cJSON *object = cJSON_CreateObject();
+	char *text;
+	int result;
+
+	(void)cJSON_AddStringToObject(object, "request_id", s->request_id);
+	(void)cJSON_AddNumberToObject(object, "partition", where->partition);
+	(void)cJSON_AddNumberToObject(object, "offset", (double)where->offset);
+	(void)cJSON_AddStringToObject(object, "id", s->token_id);
+	(void)cJSON_AddStringToObject(object, "accessToken", s->access_token);
+	(void)cJSON_AddStringToObject(object, "description", s->description);
+	add_permissions(object, s);
+	add_time(object, "createdAt", s->created_at);
+	add_time(object, "expiresAt", s->expires_at);
+	(void)cJSON_AddStringToObject(object, "cluster", s->cluster);
+	(void)cJSON_AddBoolToObject(object, "replayed", r->message->replayed);
+	add_time(object, "revokedAt", r->message->revoked_at);
+
+	text = cJSON_Print(object);
+	cJSON_Delete(object);
+	if (text == NULL)
+		return err_set(ret_err, ERR_FATAL, "no memory to print the token from");
+	result = write_out(text, strlen(text), ret_err);
+	if (result == 0)
+		result = write_out("\n", 1, ret_err);
+	cJSON_free(text);
+	return result;
+}
+
+/* The rule for requesters: a program never takes a new ID after a refusal of a mere record, for the
+ * old ID may hold a token. */
+static const char *
+next_step(const Tokend__V1__Status *s)
+{
+	bool outcome = s->about == TOKEND__V1__ABOUT__OUTCOME;
+
+	switch (s->retry) {
+	case TOKEND__V1__RETRY__SAME_RECORD:
+		return "mend what the message names (profile, policy), then send the same record again";
+	case TOKEND__V1__RETRY__NEW_ID:
+		return outcome ? "mend what the message names, then ask anew, without --request-id" :
+		    "mend what the message names; before you ask anew make sure that this ID has no token yet";
+	case TOKEND__V1__RETRY__LATER:
+		return outcome ? "ask anew later, without --request-id" : "send the same record again later";
+	default:
+		return "asking again as it is will not help";
+	}
+}
+
+void
+output_refusal(const Tokend__V1__CreateTokenReply *reply, const char *again)
+{
+	const Tokend__V1__Status *s = reply->status;
+	bool outcome = s->about == TOKEND__V1__ABOUT__OUTCOME;
+
+	output_say("refused: %s/%s: %s", status_code_name(s->code), s->reason, s->message);
+	for (size_t i = 0; i < s->n_details; i++)
+		output_say("  %s: %s", s->details[i]->key, s->details[i]->value);
+	if (outcome)
+		output_say("this is the outcome of request %s, for good; no token was delivered", reply->request_id);
+	else
+		output_say("this record was refused; nothing is said of what became of request %s", reply->request_id);
+	output_say("next: %s", next_step(s));
+	if (!outcome && (s->retry == TOKEND__V1__RETRY__SAME_RECORD || s->retry == TOKEND__V1__RETRY__LATER))
+		output_say("  %s", again);
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: nothing but the service's own answer to the very record we sent is believed, and no token is taken out of a box whose
+ * context is not ours, whatever is flipped, swapped, left out or signed by somebody else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "service/base/arena.h"
+#include "service/base/err.h"
+#include "service/base/secret.h"
+#include "service/base/text.h"
+#include "service/ctl/profile.h"
+#include "service/ctl/reply.h"
+
+#define TOKEN "apiv1_0123456789abcdefghijklmnop"
+#define FRAME "\0\0\0\0\7\2\6"          /* Schema Registry's: schema 7, the file's fourth message */
+
+/* A requester with its request, and a service with its key; deterministic. */
+struct world {
+	struct arena arena;
+	unsigned char service_secret[DSSE_SECRET_BYTES], box_secret[KEYS_BYTES];
+	struct profile_service_key pinned;
+	struct keys box;
+	struct signed_request request;
+	struct reply_expected expected;
+	Tokend__V1__TokenSecret secret;
+	Tokend__V1__Status status;
+	Tokend__V1__CreateTokenReply reply;
+};
+
+static Tokend__V1__Permission *
+permission(struct arena *a, Tokend__V1__Action action, char *database)
+{
+	Tokend__V1__Permission *p = arena_alloc(a, sizeof(*p));
+
+	tokend__v1__permission__init(p);
+	p->action = action;
+	p->resource_case = database != NULL ? TOKEND__V1__PERMISSION__RESOURCE_DATABASE :
+	    TOKEND__V1__PERMISSION__RESOURCE_ALL_DATABASES;
+	if (database != NULL)
+		p->database = database;
+	else
+		p->all_databases = 1;
+	return p;
+}
+
+static Google__Protobuf__Timestamp *
+at(struct arena *a, int64_t seconds)
+{
+	Google__Protobuf__Timestamp *t = arena_alloc(a, sizeof(*t));
+
+	google__protobuf__timestamp__init(t);
+	t->seconds = seconds;
+	return t;
+}
+
+static void
+make_request(struct world *w)
+{
+	Tokend__V1__CreateTokenRequest m = TOKEND__V1__CREATE_TOKEN_REQUEST__INIT;
+	Tokend__V1__Target target = TOKEND__V1__TARGET__INIT;
+	Tokend__V1__Recipient recipient = TOKEND__V1__RECIPIENT__INIT;
+	Tokend__V1__Permission *permissions[] = { permission(&w->arena, TOKEND__V1__ACTION__READ, "cpu"),
+		permission(&w->arena, TOKEND__V1__ACTION__WRITE, "mem"), permission(&w->arena, TOKEND__V1__ACTION__READ, NULL) };
+	unsigned char seed[DSSE_SEED_BYTES] = { 2 }, secret[DSSE_SECRET_BYTES];
+
+	dsse_secret_of_seed(seed, secret);
+	target.cluster = "main";
+	recipient.key_case = TOKEND__V1__RECIPIENT__KEY_KEY_ID;
+	recipient.key_id = "t-box1";
+	m.request_id = "order-7";
+	m.principal = "telemetry";
+	m.service_id = "tokend";
+	m.target = &target;
+	m.description = "for the agent";
+	m.permissions = permissions;
+	m.n_permissions = 3;
+	m.expires_at = at(&w->arena, 2000000000);
+	m.issued_at = at(&w->arena, 1900000000);
+	m.recipient = &recipient;
+	request_sign(&m, "t-2026a", secret, &w->arena, &w->request);
+}
+
+/* The box's content and the reply around it, as an honest service makes them; a test spoils what it wants. */
+static void
+make_reply(struct world *w)
+{
+	const Tokend__V1__CreateTokenRequest *m = w->request.message;
+
+	w->secret = (Tokend__V1__TokenSecret)TOKEND__V1__TOKEN_SECRET__INIT;
+	w->secret.service_id = m->service_id;
+	w->secret.request_id = m->request_id;
+	w->secret.request_fingerprint = (ProtobufCBinaryData){ DSSE_HASH_BYTES, w->request.fingerprint };
+	w->secret.recipient_key_id = m->recipient->key_id;
+	w->secret.cluster = "main";
+	w->secret.account_id = "11111111-1111-1111-1111-111111111111";
+	w->secret.cluster_id = "22222222-2222-2222-2222-222222222222";
+	w->secret.description = "for the agent [tokend/1:tokend:telemetry:3:33333333-3333-3333-3333-333333333333]";
+	w->secret.permissions = m->permissions;
+	w->secret.n_permissions = m->n_permissions;
+	w->secret.token_id = "44444444-4444-4444-4444-444444444444";
+	w->secret.access_token = TOKEN;
+	w->secret.created_at = at(&w->arena, 1900000001);
+	w->secret.expires_at = at(&w->arena, 2000000000);
+
+	w->status = (Tokend__V1__Status)TOKEND__V1__STATUS__INIT;
+	w->reply = (Tokend__V1__CreateTokenReply)TOKEND__V1__CREATE_TOKEN_REPLY__INIT;
+	w->reply.request_id = m->request_id;
+	w->reply.principal = m->principal;
+	w->reply.request_digest = (ProtobufCBinaryData){ DSSE_HASH_BYTES, w->request.digest };
+	w->reply.status = &w->status;
+	w->reply.suite = TOKEND__V1__SUITE__SEALEDBOX_X25519;
+	w->reply.recipient_key_id = m->recipient->key_id;
+}
+
+static int
+setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	unsigned char seed[DSSE_SEED_BYTES] = { 1 };
+
+	dsse_secret_of_seed(seed, w->service_secret);
+	w->pinned.id = "svc-1";
+	dsse_public_of(w->service_secret, w->pinned.public_key);
+	memset(w->box_secret, 7, sizeof(w->box_secret));
+	w->box.secret = w->box_secret;
+	crypto_scalarmult_base(w->box.public_key, w->box_secret);
+	make_request(w);
+	make_reply(w);
+	w->expected = (struct reply_expected){ .request = &w->request, .service_keys = &w->pinned, .n_service_keys = 1,
+		.box = &w->box };
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	arena_free(&w->arena);
+	free(w);
+	return 0;
+}
+
+static void
+seal(struct world *w)
+{
+	size_t bytes = tokend__v1__token_secret__get_packed_size(&w->secret);
+	unsigned char *plain = arena_alloc(&w->arena, bytes), *box = arena_alloc(&w->arena, bytes + crypto_box_SEALBYTES);
+
+	tokend__v1__token_secret__pack(&w->secret, plain);
+	crypto_box_seal(box, plain, bytes, w->box.public_key);
+	w->reply.sealed_token = (ProtobufCBinaryData){ bytes + crypto_box_SEALBYTES, box };
+}
+
+static struct span
+pack(struct world *w)
+{
+	size_t bytes = tokend__v1__create_token_reply__get_packed_size(&w->reply);
+	unsigned char *value = arena_alloc(&w->arena, bytes);
+
+	return span_of(value, tokend__v1__create_token_reply__pack(&w->reply, value));
+}
+
+static struct header
+signature(struct world *w, const char *type, struct span body, const unsigned char secret[DSSE_SECRET_BYTES])
+{
+	unsigned char raw[DSSE_SIGNATURE_BYTES];
+	char *text = arena_alloc(&w->arena, DSSE_SIGNATURE_BYTES * 2);
+
+	dsse_sign(type, body, secret, raw);
+	return (struct header){ span_str("tokend-signature"), span_str(text_base64(span_of(raw, sizeof(raw)), text)) };
+}
+
+/* The verdict over a value and its headers, under our key. */
+static enum reply_verdict
+judge(struct world *w, struct span value, const struct header *headers, size_t n_headers, struct reply *ret)
+{
+	const struct record record = { .key = span_str("order-7"), .value = value, .headers = headers, .n_headers = n_headers };
+
+	reply_judge(&w->expected, &record, ret);
+	return ret->verdict;
+}
+
+/* Seal, pack, sign honestly, and judge; nothing but the verdict is kept. */
+static enum reply_verdict
+verdict(struct world *w)
+{
+	struct reply r;
+	struct span value;
+	struct header header;
+	enum reply_verdict v;
+
+	if (w->status.code == 0)
+		seal(w);
+	value = pack(w);
+	header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+	v = judge(w, value, &header, 1, &r);
+	reply_wipe(&r);
+	return v;
+}
+
+static void
+test_an_honest_reply_is_opened(void **state)
+{
+	struct world *w = *state;
+	struct reply r;
+	struct span value;
+	struct header header;
+
+	seal(w);
+	value = pack(w);
+	header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+	assert_int_equal(judge(w, value, &header, 1, &r), REPLY_OPENED);
+	assert_string_equal(r.secret->access_token, TOKEN);
+	assert_string_equal(r.secret->token_id, w->secret.token_id);
+	assert_int_equal(r.secret->n_permissions, 3);
+	reply_wipe(&r);
+	assert_null(r.guarded);
+}
+
+static void
+test_every_flipped_byte_is_noise(void **state)
+{
+	struct world *w = *state;
+	struct reply r;
+	struct span value, changed;
+	struct header header;
+	unsigned char *bytes;
+	unsigned char *text;
+
+	seal(w);
+	value = pack(w);
+	header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+	changed = arena_copy(&w->arena, value);
+	bytes = (unsigned char *)(uintptr_t)changed.data;
+	for (size_t i = 0; i < value.bytes; i++) {
+		bytes[i] ^= 1;
+		assert_int_equal(judge(w, changed, &header, 1, &r), REPLY_IGNORED);
+		assert_null(r.secret);
+		bytes[i] ^= 1;
+	}
+	for (size_t cut = 0; cut < value.bytes; cut++)
+		assert_int_equal(judge(w, span_of(value.data, cut), &header, 1, &r), REPLY_IGNORED);
+	text = (unsigned char *)(uintptr_t)header.value.data;
+	for (size_t i = 0; i < header.value.bytes; i++) {
+		text[i] ^= 1;
+		assert_int_equal(judge(w, value, &header, 1, &r), REPLY_IGNORED);
+		text[i] ^= 1;
+	}
+	assert_int_equal(judge(w, value, &header, 1, &r), REPLY_OPENED);
+	reply_wipe(&r);
+}
+
+/* Signed anew each time, so that it is the opening that must notice. */
+static void
+test_every_flipped_byte_of_the_box_is_noise(void **state)
+{
+	struct world *w = *state;
+	struct reply r;
+	struct header header;
+	struct span value;
+
+	seal(w);
+	for (size_t i = 0; i < w->reply.sealed_token.len; i++) {
+		w->reply.sealed_token.data[i] ^= 0x40;
+		value = pack(w);
+		header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+		assert_int_equal(judge(w, value, &header, 1, &r), REPLY_IGNORED);
+		w->reply.sealed_token.data[i] ^= 0x40;
+	}
+}
+
+static void
+test_only_a_pinned_key_and_the_right_type_count(void **state)
+{
+	struct world *w = *state;
+	unsigned char seed[DSSE_SEED_BYTES] = { 9 }, foreign[DSSE_SECRET_BYTES];
+	struct header headers[2];
+	struct span value;
+	struct reply r;
+
+	dsse_secret_of_seed(seed, foreign);
+	seal(w);
+	value = pack(w);
+	headers[0] = signature(w, DSSE_TYPE_CREATE_REPLY, value, foreign);
+	assert_int_equal(judge(w, value, headers, 1, &r), REPLY_IGNORED);
+	headers[0] = signature(w, DSSE_TYPE_REVOKE_REPLY, value, w->service_secret);
+	assert_int_equal(judge(w, value, headers, 1, &r), REPLY_IGNORED);
+	headers[0] = signature(w, DSSE_TYPE_CREATE_REQUEST, value, w->service_secret);
+	assert_int_equal(judge(w, value, headers, 1, &r), REPLY_IGNORED);
+	assert_int_equal(judge(w, value, NULL, 0, &r), REPLY_IGNORED);
+	headers[0] = headers[1] = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+	assert_int_equal(judge(w, value, headers, 2, &r), REPLY_IGNORED);
+}
+
+static void
+test_a_second_pinned_key_is_believed(void **state)
+{
+	struct world *w = *state;
+	unsigned char seed[DSSE_SEED_BYTES] = { 9 }, next[DSSE_SECRET_BYTES];
+	struct profile_service_key keys[2];
+
+	dsse_secret_of_seed(seed, next);
+	keys[1] = w->pinned;
+	dsse_public_of(next, keys[0].public_key);
+	w->expected.service_keys = keys;
+	w->expected.n_service_keys = 2;
+	assert_int_equal(verdict(w), REPLY_OPENED);
+}
+
+static void
+test_a_framed_reply_is_opened(void **state)
+{
+	struct world *w = *state;
+	const size_t frame_bytes = sizeof(FRAME) - 1;
+	struct span value;
+	struct header header;
+	unsigned char *framed;
+	struct reply r;
+
+	seal(w);
+	value = pack(w);
+	header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+	framed = arena_alloc(&w->arena, frame_bytes + value.bytes);
+	memcpy(framed, FRAME, frame_bytes);
+	memcpy(framed + frame_bytes, value.data, value.bytes);
+	assert_int_equal(judge(w, span_of(framed, frame_bytes + value.bytes), &header, 1, &r), REPLY_OPENED);
+	reply_wipe(&r);
+}
+
+static void
+test_others_records_are_not_ours_to_count(void **state)
+{
+	struct world *w = *state;
+	const struct record records[] = {
+		{ .key = span_str("order-8"), .value = span_str("x") },
+		{ .key = { NULL, 0 }, .value = span_str("x") },
+		{ .key = span_str("order-7"), .value = { NULL, 0 } },
+	};
+	struct reply r;
+
+	for (size_t i = 0; i < 3; i++) {
+		reply_judge(&w->expected, &records[i], &r);
+		assert_int_equal(r.verdict, REPLY_OTHERS);
+	}
+}
+
+/* What the outer reply says must be ours, though it is genuinely signed. */
+static void
+test_another_records_reply_is_noise(void **state)
+{
+	struct world *w = *state;
+	unsigned char other[DSSE_HASH_BYTES] = { 1 };
+
+	w->reply.request_digest.data = other;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	w->reply.request_digest.len = 0;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->reply.request_id = "order-8";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->reply.principal = "billing";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->reply.principal = "";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	w->status.about = TOKEND__V1__ABOUT__RECORD;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->reply.recipient_key_id = "t-box2";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->reply.suite = TOKEND__V1__SUITE__HPKE_RESERVED;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->reply.status = NULL;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	assert_int_equal(verdict(w), REPLY_OPENED);
+}
+
+static void
+test_a_box_with_another_context_is_noise(void **state)
+{
+	struct world *w = *state;
+	unsigned char other[DSSE_HASH_BYTES] = { 1 };
+	Tokend__V1__Permission *fewer[3], *swapped[3];
+
+#define SPOILT(spoil) do { make_reply(w); spoil; assert_int_equal(verdict(w), REPLY_IGNORED); } while (0)
+	SPOILT(w->secret.service_id = "other");
+	SPOILT(w->secret.request_id = "order-8");
+	SPOILT(w->secret.request_fingerprint.data = other);
+	SPOILT(w->secret.request_fingerprint.len = 31);
+	SPOILT(w->secret.recipient_key_id = "t-box2");
+	SPOILT(w->secret.cluster = "other");
+	SPOILT(w->secret.description = "for the agent");
+	SPOILT(w->secret.description = "for the agents [tokend/1:tokend:telemetry:3:3]");
+	SPOILT(w->secret.description = " [tokend/1:tokend:telemetry:3:3]");
+	SPOILT(w->secret.expires_at = NULL);
+	SPOILT(w->secret.expires_at = at(&w->arena, 2000000002));
+	SPOILT(w->secret.expires_at = at(&w->arena, 1999999998));
+	SPOILT(w->secret.token_id = "");
+	SPOILT(w->secret.access_token = "");
+	SPOILT(w->secret.access_token = "with blank");
+	SPOILT(w->secret.access_token = "\x1b[2J");
+
+	memcpy(swapped, w->request.message->permissions, sizeof(swapped));
+	swapped[0] = w->request.message->permissions[1];
+	swapped[1] = w->request.message->permissions[0];
+	memcpy(fewer, w->request.message->permissions, sizeof(fewer));
+	SPOILT(w->secret.permissions = swapped);
+	SPOILT(w->secret.permissions = fewer; w->secret.n_permissions = 2);
+	fewer[0] = permission(&w->arena, TOKEND__V1__ACTION__READ, NULL);
+	SPOILT(w->secret.permissions = fewer);
+#undef SPOILT
+	make_reply(w);
+	w->secret.expires_at = at(&w->arena, 2000000001);
+	assert_int_equal(verdict(w), REPLY_OPENED);
+}
+
+static void
+test_a_box_for_another_key_is_noise(void **state)
+{
+	struct world *w = *state;
+	struct keys ours = w->box;
+
+	memset(w->box.public_key, 0, sizeof(w->box.public_key));
+	w->box.public_key[0] = 9;
+	seal(w);
+	w->box = ours;
+	w->status.code = 0;
+	{
+		struct span value = pack(w);
+		struct header header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+		struct reply r;
+
+		assert_int_equal(judge(w, value, &header, 1, &r), REPLY_IGNORED);
+	}
+}
+
+static void
+test_a_refusal_is_believed_like_a_token(void **state)
+{
+	struct world *w = *state;
+
+	w->status.code = 7;
+	w->status.about = TOKEND__V1__ABOUT__OUTCOME;
+	assert_int_equal(verdict(w), REPLY_REFUSED);
+	w->reply.principal = "billing";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+}
+
+/* The service does not know whose a record is whose signature did not verify; the digest says that it is ours. */
+static void
+test_a_refused_record_may_have_no_principal(void **state)
+{
+	struct world *w = *state;
+
+	w->status.code = 16;
+	w->reply.principal = "";
+	w->status.about = TOKEND__V1__ABOUT__OUTCOME;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	w->status.about = TOKEND__V1__ABOUT__RECORD;
+	assert_int_equal(verdict(w), REPLY_REFUSED);
+}
+
+/* The largest request there is still fits the guarded block that its token is decoded in. */
+static void
+test_a_thousand_permissions_fit(void **state)
+{
+	struct world *w = *state;
+	Tokend__V1__CreateTokenRequest m = *w->request.message;
+	unsigned char seed[DSSE_SEED_BYTES] = { 2 }, secret[DSSE_SECRET_BYTES];
+
+	dsse_secret_of_seed(seed, secret);
+	m.n_permissions = 1000;
+	m.permissions = arena_alloc(&w->arena, 1000 * sizeof(*m.permissions));
+	for (int i = 0; i < 1000; i++)
+		m.permissions[i] = permission(&w->arena, TOKEND__V1__ACTION__READ, arena_text(&w->arena, "%d", i));
+	request_sign(&m, "t-2026a", secret, &w->arena, &w->request);
+	make_reply(w);
+	assert_int_equal(verdict(w), REPLY_OPENED);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_an_honest_reply_is_opened),
+		TEST(test_every_flipped_byte_is_noise),
+		TEST(test_every_flipped_byte_of_the_box_is_noise),
+		TEST(test_only_a_pinned_key_and_the_right_type_count),
+		TEST(test_a_second_pinned_key_is_believed),
+		TEST(test_a_framed_reply_is_opened),
+		TEST(test_others_records_are_not_ours_to_count),
+		TEST(test_another_records_reply_is_noise),
+		TEST(test_a_box_with_another_context_is_noise),
+		TEST(test_a_box_for_another_key_is_noise),
+		TEST(test_a_refusal_is_believed_like_a_token),
+		TEST(test_a_refused_record_may_have_no_principal),
+		TEST(test_a_thousand_permissions_fit),
+	};
+	size_t locked_bytes;
+	struct err e;
+
+	if (secret_process_harden(&locked_bytes, &e) != 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
