@@ -67,8 +67,8 @@ authorize_record(const struct policy_key *key, const struct request *r, int64_t 
 		    text_time(key->not_before, -1, moment));
 	if (r->issued_at - now > skew) {
 		(void)status_set(ret_refusal, STATUS_CLOCK_SKEW,
-		    "issued_at: %s lies in the future; by this service's clock it is %s", text_time(r->issued_at, -1,
-		    issued), text_time(now, -1, moment));
+		    "issued_at: %s lies in the future; by this service's clock it is %s",
+		    text_time(r->issued_at, -1, issued), text_time(now, -1, moment));
 		status_detail(ret_refusal, "service_time", "%s", moment);
 		return -1;
 	}
@@ -80,8 +80,8 @@ refuse_field(struct status *ret_refusal, const char *field, const char *why, con
 {
 	char shown[TEXT_SHOWN_ROOM];
 
-	(void)status_set(ret_refusal, STATUS_INVALID_FIELD, "%s: \"%s\" %s", field, text_shown(span_str(value),
-	    shown), why);
+	(void)status_set(ret_refusal, STATUS_INVALID_FIELD, "%s: \"%s\" %s", field,
+	    text_shown(span_str(value), shown), why);
 	status_detail(ret_refusal, "field", "%s", field);
 	return -1;
 }
@@ -122,8 +122,8 @@ name_inline(const unsigned char key[RECIPIENT_KEY_BYTES], char ret_id[RECIPIENT_
 	char digits[INLINE_ID_DIGITS + 1];
 
 	dsse_sha256(span_of(key, RECIPIENT_KEY_BYTES), hash);
-	(void)snprintf(ret_id, RECIPIENT_KEY_ID_ROOM, "sha256:%s", text_hex(span_of(hash, INLINE_ID_DIGITS / 2),
-	    digits));
+	(void)text_hex(span_of(hash, INLINE_ID_DIGITS / 2), digits);
+	(void)snprintf(ret_id, RECIPIENT_KEY_ID_ROOM, "sha256:%s", digits);
 }
 
 static int
@@ -139,8 +139,8 @@ take_inline(const struct policy *p, struct request *r, struct status *ret_refusa
 	}
 	if (!boxkey_usable(r->inline_public_key.data))
 		return refuse_field(ret_refusal, "recipient.inline_key.public_key",
-		    "is a point of low order: anybody could open what is sealed to it", text_hex(r->inline_public_key,
-		    digits));
+		    "is a point of low order: anybody could open what is sealed to it",
+		    text_hex(r->inline_public_key, digits));
 	r->suite = r->inline_suite;
 	memcpy(r->recipient, r->inline_public_key.data, RECIPIENT_KEY_BYTES);
 	name_inline(r->recipient, r->recipient_id);

@@ -21,8 +21,8 @@
 
 #define REASON_BYTES_MOST 200
 
-/* What the rooms go by until, and unless, decode_values refuses it. A deadline that is too far away is cut
- * to the most, so that the journal need not remember for centuries a request that is refused anyway. */
+/* What the rooms go by. It is never beyond the most that is configured, for the journal forgets by that: a
+ * default is cut to it, and so, until decode_values refuses it, is a deadline that asks for more. */
 static void
 fill_deadline(const struct config *c, const Google__Protobuf__Timestamp *t, struct request *r)
 {
@@ -30,7 +30,7 @@ fill_deadline(const struct config *c, const Google__Protobuf__Timestamp *t, stru
 
 	r->has_deadline = t != NULL;
 	r->deadline = t != NULL ? t->seconds : r->issued_at + (int64_t)(duration_ms(DURATION_DEADLINE_DEFAULT) / 1000);
-	if (t != NULL && r->deadline > most)
+	if (r->deadline > most)
 		r->deadline = most;
 }
 

@@ -181,8 +181,8 @@ compare(const struct policy_grant *g, const char *cluster, const struct permissi
 {
 	if (!matches_any(g->clusters, g->n_clusters, cluster))
 		return PARTING_CLUSTER;
-	if (!g->all_databases && (wanted->database == NULL || !matches_any(g->databases, g->n_databases,
-	    wanted->database)))
+	if (!g->all_databases &&
+	    (wanted->database == NULL || !matches_any(g->databases, g->n_databases, wanted->database)))
 		return PARTING_DATABASE;
 	if (wanted->action == PERMISSION_READ ? !g->may_read : !g->may_write)
 		return PARTING_ACTION;

@@ -284,7 +284,7 @@ policy_build(const struct policy_file *f, const struct config *c, struct policy 
 	p->keys = arena_alloc(&p->arena, n_keys * sizeof(*p->keys));
 	for (unsigned i = 0; i < f->principals_count; i++)
 		if (build_principal(p, &f->principals[i], c, &p->principals[p->n_principals++], ret_err) != 0)
-			return err_prefix(ret_err, "principal \"%s\"", text_shown(span_str(f->principals[i].name),
-			    shown));
+			return err_prefix(ret_err, "principal \"%s\"",
+			    text_shown(span_str(f->principals[i].name), shown));
 	return sort_and_check_unique(p, ret_err);
 }

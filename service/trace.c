@@ -72,6 +72,6 @@ trace_continue(struct span parent, struct arena *a)
 
 	random_bytes(id, sizeof(id));
 	id[0] |= 1;     /* an id of zeros would be none */
-	return span_str(arena_text(a, "00-%.*s-%s-%.2s", TRACE_DIGITS, p + TRACE_AT, text_hex(span_of(id, sizeof(id)),
-	    digits), p + FLAGS_AT));
+	(void)text_hex(span_of(id, sizeof(id)), digits);
+	return span_str(arena_text(a, "00-%.*s-%s-%.2s", TRACE_DIGITS, p + TRACE_AT, digits, p + FLAGS_AT));
 }

@@ -103,6 +103,11 @@ what_may_be_absent(void **state)
 	assert_false(d.r.has_expires_at);
 	assert_false(d.r.has_deadline);
 	assert_int_equal(d.r.deadline, NOW + 900);
+
+	one.deadline_most_ms = 300000;
+	assert_int_equal(decode_shape(&one, METHOD_CREATE_TOKEN, fixture_pack(&d.a, &d.f.m.base), span_str(ID),
+	    "telemetry", &d.a, &d.r, &d.refusal), 0);
+	assert_int_equal(d.r.deadline, NOW + 300);       /* the default, too, is held to the most */
 	arena_free(&d.a);
 }
 

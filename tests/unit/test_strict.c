@@ -141,6 +141,7 @@ truncated(void **state)
 
 	(void)state;
 	expect_refused(BYTES("\x0a\x05""abc"), "is cut off", "request_id", "1");
+	expect_refused(BYTES("\x0a\x01"), "is cut off", "request_id", "1");
 	expect_refused(BYTES("\x0a"), "is cut off", "request_id", "1");
 	expect_refused(BYTES("\x80"), "is cut off", NULL, NULL);
 	expect_refused(BYTES("\x32\x01\x80"), "permissions[0] (field 6) is cut off", "permissions[0]", "6");
