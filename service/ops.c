@@ -2,12 +2,14 @@
 /*
  * The operator's window: /livez, /readyz, /metrics.
  *
- * It runs on libmicrohttpd's own thread and reads nothing but atomics and the metrics, so that it answers when the loop does not: that
- * is what /livez is for. Alive means that the loop turns, and no more; a broker or an API that is away makes no restart useful.
- * Ready means that requests sent now would be worked on.
+ * It runs on libmicrohttpd's own thread and reads nothing but atomics and the metrics, so that it
+ * answers when the loop does not: that is what /livez is for. Alive means that the loop turns, and no
+ * more; a broker or an API that is away makes no restart useful. Ready means that requests sent now
+ * would be worked on.
  *
- * There is no authentication and no TLS: it tells no secret, and listens where the configuration says (loopback unless told
- * otherwise). Connections are few and short-lived by decree, so a neighbour cannot use up our descriptors here.
+ * There is no authentication and no TLS: it tells no secret, and listens where the configuration says
+ * (loopback unless told otherwise). Connections are few and short-lived by decree, so a neighbour
+ * cannot use up our descriptors here.
  */
 #include "service/ops.h"
 
@@ -34,7 +36,8 @@ struct ops {
 };
 
 static enum MHD_Result
-respond(struct MHD_Connection *connection, unsigned code, const char *type, char *text, size_t bytes, enum MHD_ResponseMemoryMode mode)
+respond(struct MHD_Connection *connection, unsigned code, const char *type, char *text, size_t bytes,
+    enum MHD_ResponseMemoryMode mode)
 {
 	struct MHD_Response *response = MHD_create_response_from_buffer(bytes, text, mode);
 	enum MHD_Result result;
@@ -67,7 +70,9 @@ why_not_alive(const struct health *h)
 {
 	uint64_t beat_ms = atomic_load(&h->heartbeat_boot_ms), now_ms = clock_boot_ms();
 
-	return now_ms > beat_ms && now_ms - beat_ms > duration_ms(DURATION_LOOP_STALL) ? "the loop has stopped turning" : NULL;
+	if (now_ms > beat_ms && now_ms - beat_ms > duration_ms(DURATION_LOOP_STALL))
+		return "the loop has stopped turning";
+	return NULL;
 }
 
 static const char *
@@ -91,7 +96,9 @@ why_not_ready(const struct health *h)
 static enum MHD_Result
 respond_health(struct MHD_Connection *connection, const char *why_not)
 {
-	return respond_line(connection, why_not == NULL ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, why_not == NULL ? "ok" : why_not);
+	if (why_not == NULL)
+		return respond_line(connection, MHD_HTTP_OK, "ok");
+	return respond_line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, why_not);
 }
 
 static enum MHD_Result
@@ -100,7 +107,8 @@ respond_metrics(struct MHD_Connection *connection)
 	size_t bytes;
 	char *text = metrics_text(&bytes);
 
-	return respond(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, bytes, MHD_RESPMEM_MUST_FREE);
+	return respond(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, bytes,
+	    MHD_RESPMEM_MUST_FREE);
 }
 
 static enum MHD_Result
@@ -164,8 +172,10 @@ ops_start(const char *address, uint16_t port, const struct health *h, struct err
 	if (at.ss_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
 	errno = 0;
-	o->daemon = MHD_start_daemon(flags, port, NULL, NULL, answer, o, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+	o->daemon = MHD_start_daemon(flags, port, NULL, NULL, answer, o,
+	    MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MOST,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
 	    MHD_OPTION_END);
 	if (o->daemon == NULL) {
 		(void)err_set(ret_err, ERR_FATAL, "ops: cannot listen on %s port %u: %s", address, port,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of causes, as rows to look up, and the two ways to fill a status in. Which cause it is, is the rooms' judgement; what the cause
- * means on the wire is the table's, and nobody else's.
+ * The table of causes, as rows to look up, and the two ways to fill a status in. Which cause it is, is
+ * the rooms' judgement; what the cause means on the wire is the table's, and nobody else's.
  */
 #include "service/status.h"
 
@@ -13,9 +13,9 @@
 
 /* google.rpc.Code, whole: a cluster or a client may speak of one that we never send. */
 static const char *const code_names[] = {
-	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
-	"UNAUTHENTICATED"
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+	"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"
 };
 
 static const struct status_row rows[STATUS_COUNT] = {

@@ -2,10 +2,11 @@
 /*
  * A bump allocator: blocks in a list, the newest first, and one cursor in the newest.
  *
- * A request of 400 bytes becomes a hundred small pieces with one life. Handing them out of a block costs an addition, giving them
- * back costs one free a block, and nothing can be forgotten or freed twice. Blocks double up to BLOCK_MOST: most tickets fit
- * into the first, and one with a thousand permissions does not need fifty. What is large gets a block of its own, behind the
- * newest, so that the room left in that is not lost.
+ * A request of 400 bytes becomes a hundred small pieces with one life. Handing them out of a block
+ * costs an addition, giving them back costs one free a block, and nothing can be forgotten or freed
+ * twice. Blocks double up to BLOCK_MOST: most tickets fit into the first, and one with a thousand
+ * permissions does not need fifty. What is large gets a block of its own, behind the newest, so that
+ * the room left in that is not lost.
  *
  * Not for secrets: nothing is wiped. Those live in base/secret.c's memory.
  */

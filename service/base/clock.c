@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two clocks. BOOTTIME rather than MONOTONIC for lengths: a lease must have run out after the machine slept, and MONOTONIC stands
- * still meanwhile. Neither call can fail for these clocks.
+ * Two clocks. BOOTTIME rather than MONOTONIC for lengths: a lease must have run out after the machine
+ * slept, and MONOTONIC stands still meanwhile. Neither call can fail for these clocks.
  */
 #include "service/base/clock.h"
 

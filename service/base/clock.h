@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two clocks, never mixed: BOOT for how long (it goes on while the machine or the process sleeps), WALL for what is written down
- * and compared with other machines. Any thread. */
+/* Two clocks, never mixed: BOOT for how long (it goes on while the machine or the process sleeps), WALL
+ * for what is written down and compared with other machines. Any thread. */
 #ifndef TOKEND_BASE_CLOCK_H
 #define TOKEND_BASE_CLOCK_H
 

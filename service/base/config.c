@@ -2,9 +2,9 @@
 /*
  * From the file's words to a configuration that can be relied on.
  *
- * All is judged before anything starts, and the first thing that is wrong is told in one sentence: which key, which value, and what it
- * must be instead. Nothing is repaired in silence. Whether files can be read, keys fit or brokers answer is not asked here: those
- * change while the file does not.
+ * All is judged before anything starts, and the first thing that is wrong is told in one sentence:
+ * which key, which value, and what it must be instead. Nothing is repaired in silence. Whether files
+ * can be read, keys fit or brokers answer is not asked here: those change while the file does not.
  */
 #include "service/base/config.h"
 
@@ -229,7 +229,8 @@ config_cluster_by_ids(const struct config *c, const char *account_id, const char
 	for (size_t i = 0; i < c->n_clusters; i++) {
 		const struct cluster *at = &c->clusters[i];
 
-		if (at->account_id != NULL && strcmp(at->account_id, account_id) == 0 && strcmp(at->cluster_id, cluster_id) == 0)
+		if (at->account_id != NULL && strcmp(at->account_id, account_id) == 0 &&
+		    strcmp(at->cluster_id, cluster_id) == 0)
 			return (int)i;
 	}
 	return -1;

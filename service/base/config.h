@@ -7,8 +7,8 @@
  *   instance: tokend-0                 # required; the pod's name. Two of the same fence each other
  *   kafka: ["bootstrap.servers=broker:9092", "security.protocol=SSL"]     # librdkafka's own properties
  *   kafka_secret_files: ["sasl.password=/run/secrets/kafka"]              # the same, the value in a file
- *   topics: {requests: tokend.requests, replies: tokend.replies, journal: tokend.journal, deadletters: tokend.deadletters,
- *            partitions: 6}
+ *   topics: {requests: tokend.requests, replies: tokend.replies, journal: tokend.journal,
+ *            deadletters: tokend.deadletters, partitions: 6}
  *   topic_checks: strict               # or: partitions
  *   signing_key: {id: svc-2026a, file: /run/secrets/signing.key}
  *   policy_file: /etc/tokend/policy.yaml
@@ -44,7 +44,8 @@ struct cluster {
 	char *ca_file;                  /* NULL: the system's */
 	unsigned max_concurrency;       /* calls at once at most; default 32 */
 	bool retiring;                  /* takes no new work */
-	unsigned char digest[CLUSTER_DIGEST_BYTES];    /* SHA-256 over product, url, account, cluster: what a name means */
+	/* What a name means: SHA-256(product "\n" url "\n" account "\n" cluster). */
+	unsigned char digest[CLUSTER_DIGEST_BYTES];
 };
 
 struct property {
@@ -69,8 +70,8 @@ struct config {
 	char *ops_address; uint16_t ops_port;
 };
 
-/* Load and check a file. Relative paths in it are relative to the file's directory (the result holds resolved ones). NULL and one
- * sentence, with the offending key and value and where it stands, otherwise. Does not read the secrets. */
+/* Load and check a file. Relative paths in it are relative to the file's directory (the result holds resolved ones).
+ * NULL and one sentence, with the offending key and value and where it stands, otherwise. Does not read the secrets. */
 struct config *config_load(const char *path, struct err *ret_err);
 void config_free(struct config *c);
 

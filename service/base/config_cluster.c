@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clusters: where the management token goes. So a URL is judged character by character: https, a host, maybe a port, and nothing with which
- * a request could be led elsewhere (user names, paths, queries). Plain http is for a sandbox on this machine alone.
+ * Clusters: where the management token goes. So a URL is judged character by character: https, a host,
+ * maybe a port, and nothing with which a request could be led elsewhere (user names, paths, queries).
+ * Plain http is for a sandbox on this machine alone.
  *
- * The digest says what a cluster's name means. The journal keeps it: an attempt that was begun against one cluster must not be looked
- * for in another that took over its name.
+ * The digest says what a cluster's name means. The journal keeps it: an attempt that was begun against
+ * one cluster must not be looked for in another that took over its name.
  */
 #include "service/base/config_build.h"
 
@@ -42,7 +43,8 @@ split_host(const char *text, struct span *ret_host, struct span *ret_port)
 
 	if (text[0] == '[') {
 		end = strchr(text, ']');
-		if (end == NULL || end == text + 1 || !text_only(span_of(text + 1, (size_t)(end - text - 1)), ipv6_characters))
+		if (end == NULL || end == text + 1 ||
+		    !text_only(span_of(text + 1, (size_t)(end - text - 1)), ipv6_characters))
 			return false;
 		end++;
 	} else {
@@ -74,9 +76,11 @@ build_url(const struct config_build *b, const char *url, char **ret, struct err 
 	if (!is_plain && strncmp(url, tls, strlen(tls)) != 0)
 		return config_refuse("url", url, "https://host[:port]", ret_err);
 	if (!split_host(url + strlen(is_plain ? plain : tls), &host, &port))
-		return config_refuse("url", url, "https://host[:port], with nothing behind it, not even a slash", ret_err);
+		return config_refuse("url", url, "https://host[:port], with nothing behind, not even a slash",
+		    ret_err);
 	if (is_plain && !is_loopback(host))
-		return config_refuse("url", url, "https: plain http is for 127.0.0.1, localhost and [::1] only", ret_err);
+		return config_refuse("url", url, "https: plain http is for 127.0.0.1, localhost and [::1] only",
+		    ret_err);
 	*ret = arena_text(b->arena, "%s", url);
 	return 0;
 }

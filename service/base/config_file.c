@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tokend.yaml's grammar for libcyaml, made from the tables of config_file.h: which keys there are, where, and which may be absent.
- * What their values mean is not known here.
+ * tokend.yaml's grammar for libcyaml, made from the tables of config_file.h: which keys there are,
+ * where, and which may be absent. What their values mean is not known here.
  */
 #include "service/base/config_file.h"
 
@@ -60,8 +60,8 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_MAPPING("signing_key", REQUIRED, struct config_file, signing_key, signing_key_fields),
 	CYAML_FIELD_MAPPING("ops", OPTIONAL, struct config_file, ops, ops_fields),
 	CYAML_FIELD_SEQUENCE("kafka", CYAML_FLAG_POINTER, struct config_file, kafka, &property, 1, KAFKA_MOST),
-	CYAML_FIELD_SEQUENCE("kafka_secret_files", CYAML_FLAG_POINTER | OPTIONAL, struct config_file, kafka_secret_files, &property,
-	    0, KAFKA_MOST),
+	CYAML_FIELD_SEQUENCE("kafka_secret_files", CYAML_FLAG_POINTER | OPTIONAL, struct config_file,
+	    kafka_secret_files, &property, 0, KAFKA_MOST),
 	CYAML_FIELD_SEQUENCE("clusters", CYAML_FLAG_POINTER, struct config_file, clusters, &cluster, 1, CLUSTERS_MOST),
 	CYAML_FIELD_END
 };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of tokend.yaml, before they are judged: the room between the file's grammar (config_file.c) and its sense (config.c).
+/* The words of tokend.yaml, before they are judged: the room between the file's grammar (config_file.c)
+ * and its sense (config.c).
  *
- * Every key of the file stands in a table here, and only here: ROW(key, presence, default, meaning). Members, grammar, defaults
- * and the README's reference come from it. Add a key: a row, and its judgement in config.c.
+ * Every key of the file stands in a table here, and only here: ROW(key, presence, default, meaning).
+ * Members, grammar, defaults and the README's reference come from it. Add a key: a row, and its
+ * judgement in config.c.
  *
- * All values are texts. Numbers and words are read by config.c, whose sentences hold the offending value; libcyaml's do not, and it
- * takes "0x10" for a number and "flase" for true. */
+ * All values are texts. Numbers and words are read by config.c, whose sentences hold the offending
+ * value; libcyaml's do not, and it takes "0x10" for a number and "flase" for true. */
 #ifndef TOKEND_BASE_CONFIG_FILE_H
 #define TOKEND_BASE_CONFIG_FILE_H
 
@@ -17,7 +19,8 @@ struct err;
 	ROW(service_id, REQUIRED, NULL, "the service's name in requests, in group.id and in the tokens' markers") \
 	ROW(namespace, OPTIONAL, "default", "part of transactional.id") \
 	ROW(instance, REQUIRED, NULL, "part of transactional.id, the pod's name: two of the same fence each other") \
-	ROW(topic_checks, OPTIONAL, "strict", "strict: topics are as the protocol needs them, or no start; partitions: their number alone") \
+	ROW(topic_checks, OPTIONAL, "strict", \
+	    "strict: topics are as the protocol needs them, or no start; partitions: their number alone") \
 	ROW(policy_file, REQUIRED, NULL, "who may have what") \
 	ROW(deadline_most, OPTIONAL, "1h", "the longest life that a request may ask for; 1m to 24h") \
 	ROW(max_pending, OPTIONAL, "1000", "requests in work per partition; 1 to 100000") \

@@ -2,10 +2,11 @@
 /*
  * What goes through to librdkafka, and what does not.
  *
- * Brokers are reached in a hundred ways (TLS, SASL, proxies), and librdkafka documents each: so its properties pass through by their own
- * names, unjudged. Two kinds do not. What the protocol's promise rests on is set by us alone, and refused by name here: an operator
- * who wants another session timeout should hear that it has consequences, not find them. And a secret is never a value in this
- * file: it is named as a file of its own.
+ * Brokers are reached in a hundred ways (TLS, SASL, proxies), and librdkafka documents each: so its
+ * properties pass through by their own names, unjudged. Two kinds do not. What the protocol's promise
+ * rests on is set by us alone, and refused by name here: an operator who wants another session timeout
+ * should hear that it has consequences, not find them. And a secret is never a value in this file: it
+ * is named as a file of its own.
  */
 #include "service/base/config_build.h"
 
@@ -16,11 +17,11 @@ static const char property_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789.
 
 /* librdkafka's aliases stand beside the names; one that ends in a dot stands for all that begin so. */
 static const char *const owned[] = {
-	"isolation.level", "enable.auto.", "auto.commit.enable", "enable.partition.eof", "auto.offset.reset", "acks",
-	"request.required.acks", "message.timeout.ms", "delivery.timeout.ms", "socket.timeout.ms", "max.poll.interval.ms",
-	"queued.max.messages.kbytes", "fetch.message.max.bytes", "max.partition.fetch.bytes", "group.id", "group.instance.id",
-	"transactional.id", "partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms",
-	"transaction.timeout.ms", "enable.idempotence"
+	"acks", "auto.commit.enable", "auto.offset.reset", "delivery.timeout.ms", "enable.auto.", "enable.idempotence",
+	"enable.partition.eof", "fetch.message.max.bytes", "group.id", "group.instance.id", "heartbeat.interval.ms",
+	"isolation.level", "max.partition.fetch.bytes", "max.poll.interval.ms", "message.timeout.ms",
+	"partition.assignment.strategy", "queued.max.messages.kbytes", "request.required.acks", "session.timeout.ms",
+	"socket.timeout.ms", "transaction.timeout.ms", "transactional.id"
 };
 
 static const char *const secrets[] = {
@@ -35,7 +36,8 @@ listed(const char *name, const char *const *table, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		size_t length = strlen(table[i]);
 
-		if (strcmp(name, table[i]) == 0 || (table[i][length - 1] == '.' && strncmp(name, table[i], length) == 0))
+		if (strcmp(name, table[i]) == 0 ||
+		    (table[i][length - 1] == '.' && strncmp(name, table[i], length) == 0))
 			return true;
 	}
 	return false;
@@ -49,14 +51,17 @@ refuse_entry(const char *key, struct span shown_part, const char *why, struct er
 	return err_set(ret_err, ERR_REFUSE, "%s: \"%s\" %s", key, text_shown(shown_part, shown), why);
 }
 
-/* One entry, split. The sentences show the name at most: what follows may be a password put in the wrong place. */
+/* One entry, split. The sentences show the name at most: what follows may be a password put in the
+ * wrong place. */
 static int
-build_property(const struct config_build *b, const char *key, const char *entry, struct property *ret, struct err *ret_err)
+build_property(const struct config_build *b, const char *key, const char *entry, struct property *ret,
+    struct err *ret_err)
 {
 	struct span name = span_of(entry, strcspn(entry, "="));
 
 	if (entry[name.bytes] != '=')
-		return err_set(ret_err, ERR_REFUSE, "%s: an entry of %zu bytes has no = in it; entries are name=value", key, name.bytes);
+		return err_set(ret_err, ERR_REFUSE, "%s: an entry of %zu bytes has no = in it; entries are name=value",
+		    key, name.bytes);
 	if (name.bytes == 0 || !text_only(name, property_characters))
 		return refuse_entry(key, name, "is not a property's name: those are of a-z 0-9 . _", ret_err);
 	if (entry[name.bytes + 1] == '\0')
@@ -98,8 +103,8 @@ int
 config_build_kafka(const struct config_build *b, const struct config_file *f, struct config *c, struct err *ret_err)
 {
 	if (build_list(b, "kafka", f->kafka, f->kafka_count, &c->kafka, ret_err) != 0 ||
-	    build_list(b, "kafka_secret_files", f->kafka_secret_files, f->kafka_secret_files_count, &c->kafka_secret_files,
-	        ret_err) != 0)
+	    build_list(b, "kafka_secret_files", f->kafka_secret_files, f->kafka_secret_files_count,
+	        &c->kafka_secret_files, ret_err) != 0)
 		return -1;
 	c->n_kafka = f->kafka_count;
 	c->n_kafka_secret_files = f->kafka_secret_files_count;
@@ -111,10 +116,12 @@ config_build_kafka(const struct config_build *b, const struct config_file *f, st
 		struct property *p = &c->kafka_secret_files[i];
 
 		if (find(c->kafka, c->n_kafka, p->name) != NULL)
-			return refuse_entry("kafka_secret_files", span_str(p->name), "stands under kafka, too", ret_err);
+			return refuse_entry("kafka_secret_files", span_str(p->name), "stands under kafka, too",
+			    ret_err);
 		p->value = config_path(b, p->value);
 	}
-	if (find(c->kafka, c->n_kafka, "bootstrap.servers") == NULL && find(c->kafka, c->n_kafka, "metadata.broker.list") == NULL)
+	if (find(c->kafka, c->n_kafka, "bootstrap.servers") == NULL &&
+	    find(c->kafka, c->n_kafka, "metadata.broker.list") == NULL)
 		return err_set(ret_err, ERR_REFUSE, "kafka: bootstrap.servers is missing");
 	return 0;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DSSE's pre-authentication encoding. The lengths in front make it unambiguous: no two (type, body) pairs share an encoding, so a
- * signature cannot be carried from one message type to another by shifting a boundary.
+ * DSSE's pre-authentication encoding. The lengths in front make it unambiguous: no two (type, body)
+ * pairs share an encoding, so a signature cannot be carried from one message type to another by
+ * shifting a boundary.
  *
- * Hashes are fed piece by piece. Ed25519 reads its message twice, so signing and verifying need the encoding in one piece: on the
- * stack for a usual request, on the heap for a large one. Nothing here is secret but the key.
+ * Hashes are fed piece by piece. Ed25519 reads its message twice, so signing and verifying need the
+ * encoding in one piece: on the stack for a usual request, on the heap for a large one. Nothing here is
+ * secret but the key.
  */
 #include "service/base/dsse.h"
 

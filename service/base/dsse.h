@@ -5,8 +5,8 @@
  *   fingerprint     = SHA-256(PAE)
  *   request_digest  = SHA-256(PAE " " len(kid) " " kid " " len(sig) " " sig)     (raw header bytes; absent: length 0)
  *
- * The type is the message's full name as a media type, so that a signature for one message is worth nothing for another.
- * Pure functions of buffers; any thread. */
+ * The type is the message's full name as a media type, so that a signature for one message is worth
+ * nothing for another. Pure functions of buffers; any thread. */
 #ifndef TOKEND_BASE_DSSE_H
 #define TOKEND_BASE_DSSE_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of durations, as numbers. In a test build the rows that wait for the API alone can be shortened, so that a chaos run sees a
- * hundred breaker cycles and not two; whoever ships the program ships it without that code.
+ * The table of durations, as numbers. In a test build the rows that wait for the API alone can be
+ * shortened, so that a chaos run sees a hundred breaker cycles and not two; whoever ships the program
+ * ships it without that code.
  */
 #include "service/base/durations.h"
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every duration that the protocol knows, in one table. To change one, change it here, and read service/PROTOCOL.md first:
- * several depend on one another (lease < intent's life; drain above the longest call).
+/* Every duration that the protocol knows, in one table. To change one, change it here, and read
+ * service/PROTOCOL.md first: several depend on one another (lease < intent's life; drain above the
+ * longest call).
  *
- * A row is (name, milliseconds, kind, meaning). Rows of kind API may be scaled down by test builds alone: compiled with
- * TOKEND_SCALED_TIME, the program multiplies them by the environment's TOKEND_TIME_SCALE (0 < x <= 1), read at first use.
- * Rows of kind FIXED are bound to what the broker does, or to people's clocks, and are never scaled. */
+ * A row is (name, milliseconds, kind, meaning). Rows of kind API may be scaled down by test builds
+ * alone: compiled with TOKEND_SCALED_TIME, the program multiplies them by the environment's
+ * TOKEND_TIME_SCALE (0 < x <= 1), read at first use. Rows of kind FIXED are bound to what the broker
+ * does, or to people's clocks, and are never scaled. */
 #ifndef TOKEND_BASE_DURATIONS_H
 #define TOKEND_BASE_DURATIONS_H
 
@@ -20,7 +22,7 @@
 	ROW(HEARTBEAT,                500, FIXED, "heartbeat.interval.ms") \
 	ROW(MAX_POLL,               60000, FIXED, "max.poll.interval.ms; above the drain") \
 	ROW(COMMIT_SUSPECT,          5000, FIXED, "a commit that took longer makes its producer doubtful") \
-	ROW(LEASE,                   5000, FIXED, "a POST starts at most this long after the commit of its intent began") \
+	ROW(LEASE,                   5000, FIXED, "from the start of an intent's commit: the latest a POST may start") \
 	ROW(INTENT_LIFE,            30000, FIXED, "not_after: transaction + lease + call") \
 	ROW(CALL,                   15000, FIXED, "the longest a call of the Management API may take") \
 	ROW(CALL_LEAST,              1000, FIXED, "with less than this left, a call is not started") \

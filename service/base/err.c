@@ -2,10 +2,11 @@
 /*
  * Sentences for people, with what to do next for programs.
  *
- * A struct err lives on the caller's stack and allocates nothing, so that "out of memory" can be told like everything else. The
- * sentence must stay one line of valid UTF-8 wherever it ends up (a log line, a terminal, a reply), and it may hold words of a
- * library or of a file: whatever would break the line is replaced here, once, rather than at each of a hundred callers.
- * Offending values still go through text_shown, which says precisely which bytes they had.
+ * A struct err lives on the caller's stack and allocates nothing, so that "out of memory" can be told
+ * like everything else. The sentence must stay one line of valid UTF-8 wherever it ends up (a log line,
+ * a terminal, a reply), and it may hold words of a library or of a file: whatever would break the line
+ * is replaced here, once, rather than at each of a hundred callers. Offending values still go through
+ * text_shown, which says precisely which bytes they had.
  */
 #include "service/base/err.h"
 

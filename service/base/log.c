@@ -2,9 +2,10 @@
 /*
  * A line is put together on the stack and leaves by one write(2).
  *
- * No stdio, no allocation, no lock: any thread can log at any time, also when memory is short, and lines of two threads cannot mix,
- * because a write of at most PIPE_BUF bytes to a pipe is never split. So a line ends there, too: a value that does not fit is cut, with
- * "…" behind it, and a field for which there is no room at all is left out. The JSON stays whole in each case.
+ * No stdio, no allocation, no lock: any thread can log at any time, also when memory is short, and
+ * lines of two threads cannot mix, because a write of at most PIPE_BUF bytes to a pipe is never split.
+ * So a line ends there, too: a value that does not fit is cut, with "…" behind it, and a field for
+ * which there is no room at all is left out. The JSON stays whole in each case.
  *
  * A line that cannot be written is dropped: there is nobody left to tell.
  */
@@ -75,8 +76,8 @@ code_point(const unsigned char *p, size_t length)
 	return p[0];
 }
 
-/* One character as JSON has it; returns how many bytes of value that was. A byte that is not UTF-8 becomes \u00XX: JSON has no
- * other place for it, and so it can be told which it was. */
+/* One character as JSON has it; returns how many bytes of value that was. A byte that is not UTF-8
+ * becomes \u00XX: JSON has no other place for it, and so it can be told which it was. */
 static size_t
 escape(struct span value, char room[8], struct span *ret_escaped)
 {

@@ -31,7 +31,8 @@ struct log_field {
 void log_setup(enum log_format format, enum log_level least);
 
 /* A field whose text is NULL is left out. logger is the room's name. */
-void log_event(enum log_level level, const char *logger, const char *msg, const struct log_field *fields, size_t n_fields);
+void log_event(enum log_level level, const char *logger, const char *msg, const struct log_field *fields,
+    size_t n_fields);
 
 #define log_debug(logger, msg, ...) LOG_CALL_(LOG_DEBUG_, logger, msg, __VA_ARGS__)
 #define log_info(logger, msg, ...) LOG_CALL_(LOG_INFO_, logger, msg, __VA_ARGS__)

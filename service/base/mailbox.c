@@ -2,10 +2,10 @@
 /*
  * A list under a mutex and an eventfd beside it.
  *
- * The eventfd is written only when the list goes from empty to filled, and read only when it goes from filled to empty, both
- * under the lock: so it is readable exactly while there is mail, a burst costs one wake-up, and none can be lost between a look
- * and a sleep. A lock-free queue would save the lock and bring back that last question; at some thousand batches a second the
- * lock does not show.
+ * The eventfd is written only when the list goes from empty to filled, and read only when it goes from
+ * filled to empty, both under the lock: so it is readable exactly while there is mail, a burst costs
+ * one wake-up, and none can be lost between a look and a sleep. A lock-free queue would save the lock
+ * and bring back that last question; at some thousand batches a second the lock does not show.
  */
 #include "service/base/mailbox.h"
 

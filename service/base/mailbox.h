@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages from any number of threads to one, in order of arrival, with an eventfd that wakes the receiver.
  *
- * A message is any struct whose first member is a struct mail; the mailbox owns it between push and take.  Push and
- * take move whole chains, so that a batch costs one lock and one wake-up. */
+ * A message is any struct whose first member is a struct mail; the mailbox owns it between push and
+ * take.  Push and take move whole chains, so that a batch costs one lock and one wake-up. */
 #ifndef TOKEND_BASE_MAILBOX_H
 #define TOKEND_BASE_MAILBOX_H
 

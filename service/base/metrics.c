@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The series live in lists, one for each row of the table, and only ever grow: a series once handed out is valid for ever, so whoever
- * counts holds a pointer and pays one relaxed atomic addition. The lock guards the lists, not the numbers; a scrape that runs beside the
- * counting may see one number newer than another, as with any exporter. A histogram's count is summed from its buckets at the scrape, so
+ * The series live in lists, one for each row of the table, and only ever grow: a series once handed out
+ * is valid for ever, so whoever counts holds a pointer and pays one relaxed atomic addition. The lock
+ * guards the lists, not the numbers; a scrape that runs beside the counting may see one number newer
+ * than another, as with any exporter. A histogram's count is summed from its buckets at the scrape, so
  * that those two agree always.
  */
 #include "service/base/metrics.h"
@@ -10,6 +11,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,9 @@
 
 /* The buckets' upper bounds: microseconds, and as Prometheus reads them. */
 #define BUCKETS(ROW) \
-	ROW(5000, "0.005") ROW(10000, "0.01") ROW(25000, "0.025") ROW(50000, "0.05") ROW(100000, "0.1") ROW(250000, "0.25") \
-	ROW(500000, "0.5") ROW(1000000, "1") ROW(2500000, "2.5") ROW(5000000, "5") ROW(10000000, "10") ROW(30000000, "30") \
-	ROW(60000000, "60") ROW(UINT64_MAX, "+Inf")
+	ROW(5000, "0.005") ROW(10000, "0.01") ROW(25000, "0.025") ROW(50000, "0.05") ROW(100000, "0.1") \
+	ROW(250000, "0.25") ROW(500000, "0.5") ROW(1000000, "1") ROW(2500000, "2.5") ROW(5000000, "5") \
+	ROW(10000000, "10") ROW(30000000, "30") ROW(60000000, "60") ROW(UINT64_MAX, "+Inf")
 
 static const struct { uint64_t us; const char *le; } buckets[] = {
 #define ROW(us, le) { us, le },
@@ -161,7 +163,8 @@ static void
 print_histogram(FILE *out, struct series *s)
 {
 	uint64_t sum_us = atomic_load_explicit(&s->value, memory_order_relaxed), count = 0;
-	const char *comma = s->labels[0] != '\0' ? "," : "", *open = comma[0] != '\0' ? "{" : "", *close = comma[0] != '\0' ? "}" : "";
+	bool labelled = s->labels[0] != '\0';
+	const char *open = labelled ? "{" : "", *close = labelled ? "}" : "", *comma = labelled ? "," : "";
 	const char *name = s->row->name;
 
 	for (size_t b = 0; b < N_BUCKETS; b++) {
@@ -169,8 +172,8 @@ print_histogram(FILE *out, struct series *s)
 		(void)fprintf(out, "%s_bucket{%s%sle=\"%s\"} %llu\n", name, s->labels, comma, buckets[b].le,
 		    (unsigned long long)count);
 	}
-	(void)fprintf(out, "%s_sum%s%s%s %llu.%06llu\n", name, open, s->labels, close, (unsigned long long)(sum_us / 1000000),
-	    (unsigned long long)(sum_us % 1000000));
+	(void)fprintf(out, "%s_sum%s%s%s %llu.%06llu\n", name, open, s->labels, close,
+	    (unsigned long long)(sum_us / 1000000), (unsigned long long)(sum_us % 1000000));
 	(void)fprintf(out, "%s_count%s%s%s %llu\n", name, open, s->labels, close, (unsigned long long)count);
 }
 
@@ -217,12 +220,12 @@ print_process(FILE *out)
 #define PRINT(name, kind, help, format, value) \
 	print_head(out, name, kind, help); \
 	(void)fprintf(out, name " " format "\n", value)
-	PRINT("process_resident_memory_bytes", "gauge", "Resident memory.", "%llu", (unsigned long long)stats.resident_bytes);
-	PRINT("process_virtual_memory_bytes", "gauge", "Virtual memory.", "%llu", (unsigned long long)stats.virtual_bytes);
+	PRINT("process_resident_memory_bytes", "gauge", "Resident memory.", "%.0f", (double)stats.resident_bytes);
+	PRINT("process_virtual_memory_bytes", "gauge", "Virtual memory.", "%.0f", (double)stats.virtual_bytes);
 	PRINT("process_cpu_seconds_total", "counter", "CPU time, user and system.", "%.6f", stats.cpu_seconds);
-	PRINT("process_open_fds", "gauge", "Open file descriptors.", "%llu", (unsigned long long)stats.open_fds);
-	PRINT("process_max_fds", "gauge", "File descriptors that may be open.", "%llu", (unsigned long long)stats.max_fds);
-	PRINT("process_start_time_seconds", "gauge", "When the process began; Unix time.", "%.2f", stats.start_seconds);
+	PRINT("process_open_fds", "gauge", "Open file descriptors.", "%.0f", (double)stats.open_fds);
+	PRINT("process_max_fds", "gauge", "File descriptors that may be open.", "%.0f", (double)stats.max_fds);
+	PRINT("process_start_time_seconds", "gauge", "Unix time of its start.", "%.2f", stats.start_seconds);
 #undef PRINT
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counters, gauges and histograms, and their text for Prometheus.
  *
- * The table below is the closed set: name, kind, labels and help come from it, and so does the README's reference.
- * Add a metric: add a row, then call metrics_at once where the room begins, and metrics_add / metrics_set / metrics_observe
- * where it happens. Labels are bounded sets (codes, clusters, verdicts): never a token, database, request or principal.
+ * The table below is the closed set: name, kind, labels and help come from it, and so does the README's
+ * reference. Add a metric: add a row, then call metrics_at once where the room begins, and metrics_add
+ * / metrics_set / metrics_observe where it happens. Labels are bounded sets (codes, clusters,
+ * verdicts): never a token, database, request or principal.
  *
- * metrics_at locks and may allocate; the other three are one atomic operation (a histogram: two). Any thread. */
+ * metrics_at locks and may allocate; the other three are one atomic operation (a histogram: two). Any
+ * thread. */
 #ifndef TOKEND_BASE_METRICS_H
 #define TOKEND_BASE_METRICS_H
 
@@ -14,26 +16,39 @@
 
 /* ROW(id, kind, name, label1, label2, help): unused labels are "". */
 #define METRICS(ROW) \
-	ROW(REQUESTS, COUNTER, "tokend_requests_total", "method", "code", "Replies committed, by method and status code.") \
-	ROW(DEAD_LETTERS, COUNTER, "tokend_dead_letters_total", "reason", "", "Records that could not be answered, by reason.") \
-	ROW(API_REQUESTS, COUNTER, "tokend_api_requests_total", "cluster", "class", "Calls of the Management API, by what they came to.") \
-	ROW(RETRIES, COUNTER, "tokend_retries_total", "cluster", "reason", "Attempts that were followed by another wait.") \
+	ROW(REQUESTS, COUNTER, "tokend_requests_total", "method", "code", \
+	    "Replies committed, by method and status code.") \
+	ROW(DEAD_LETTERS, COUNTER, "tokend_dead_letters_total", "reason", "", \
+	    "Records that could not be answered, by reason.") \
+	ROW(API_REQUESTS, COUNTER, "tokend_api_requests_total", "cluster", "class", \
+	    "Calls of the Management API, by what they came to.") \
+	ROW(RETRIES, COUNTER, "tokend_retries_total", "cluster", "reason", \
+	    "Attempts that were followed by another wait.") \
 	ROW(TRANSACTIONS, COUNTER, "tokend_transactions_total", "result", "", "Kafka transactions, by result.") \
 	ROW(REBALANCES, COUNTER, "tokend_rebalances_total", "", "", "Assignments received from the consumer group.") \
-	ROW(LOST_STRINGS, COUNTER, "tokend_lost_strings_total", "cluster", "", "Tokens created by a call whose partition was lost meanwhile.") \
-	ROW(REQUEST_SECONDS, HISTOGRAM, "tokend_request_duration_seconds", "", "", "From the record's timestamp to its committed reply.") \
-	ROW(API_SECONDS, HISTOGRAM, "tokend_api_request_duration_seconds", "cluster", "", "One call of the Management API.") \
-	ROW(COMMIT_SECONDS, HISTOGRAM, "tokend_commit_duration_seconds", "", "", "One Kafka transaction, begin to acknowledgement.") \
+	ROW(LOST_STRINGS, COUNTER, "tokend_lost_strings_total", "cluster", "", \
+	    "Tokens created by a call whose partition was lost meanwhile.") \
+	ROW(REQUEST_SECONDS, HISTOGRAM, "tokend_request_duration_seconds", "", "", \
+	    "From the record's timestamp to its committed reply.") \
+	ROW(API_SECONDS, HISTOGRAM, "tokend_api_request_duration_seconds", "cluster", "", \
+	    "One call of the Management API.") \
+	ROW(COMMIT_SECONDS, HISTOGRAM, "tokend_commit_duration_seconds", "", "", \
+	    "One Kafka transaction, begin to acknowledgement.") \
 	ROW(INFLIGHT, GAUGE, "tokend_inflight", "cluster", "", "Calls in flight.") \
 	ROW(CONCURRENCY, GAUGE, "tokend_concurrency_limit", "cluster", "", "Calls that the cluster is allowed now.") \
-	ROW(BREAKER_OPEN, GAUGE, "tokend_breaker_open", "cluster", "", "1 while the cluster is left alone after failures.") \
-	ROW(CLUSTER_SHUT, GAUGE, "tokend_cluster_shut", "cluster", "", "1 when the cluster takes no requests, because a marker did not come back.") \
+	ROW(BREAKER_OPEN, GAUGE, "tokend_breaker_open", "cluster", "", \
+	    "1 while the cluster is left alone after failures.") \
+	ROW(CLUSTER_SHUT, GAUGE, "tokend_cluster_shut", "cluster", "", \
+	    "1 when the cluster takes no requests, because a marker did not come back.") \
 	ROW(PENDING, GAUGE, "tokend_pending", "", "", "Requests taken and not answered yet.") \
-	ROW(UNSETTLED, GAUGE, "tokend_unsettled_attempts", "", "", "Attempts of unknown fate whose tokens, if any, have not been looked for yet.") \
+	ROW(UNSETTLED, GAUGE, "tokend_unsettled_attempts", "", "", \
+	    "Attempts of unknown fate whose tokens, if any, have not been looked for yet.") \
 	ROW(ASSIGNED, GAUGE, "tokend_assigned_partitions", "", "", "Partitions held.") \
 	ROW(JOURNAL_ENTRIES, GAUGE, "tokend_journal_entries", "", "", "Requests remembered.") \
-	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", "Partitions closed because their journal cannot be trusted.") \
-	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", "Records behind the end of the partition, at the last read.") \
+	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", \
+	    "Partitions closed because their journal cannot be trusted.") \
+	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", \
+	    "Records behind the end of the partition, at the last read.") \
 	ROW(BUILD_INFO, GAUGE, "tokend_build_info", "version", "librdkafka", "Always 1.")
 
 enum metric {

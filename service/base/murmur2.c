@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Austin Appleby's MurmurHash2 as Kafka's Java client has it (org.apache.kafka.common.utils.Utils.murmur2): 32 bits, that seed,
- * words read little-endian. The home of a request depends on each bit of it; the test holds Kafka's own known values.
+ * Austin Appleby's MurmurHash2 as Kafka's Java client has it
+ * (org.apache.kafka.common.utils.Utils.murmur2): 32 bits, that seed, words read little-endian. The home
+ * of a request depends on each bit of it; the test holds Kafka's own known values.
  */
 #include "service/base/murmur2.h"
 

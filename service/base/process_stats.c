@@ -56,7 +56,8 @@ read_cpu(struct process_stats *ret)
 	    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-/* The kernel knows it in ticks after boot; read once, so that a clock that is set does not look like a restart. */
+/* The kernel knows it in ticks after boot; read once, so that a clock that is set does not look like a
+ * restart. */
 static double start_seconds;
 
 static void

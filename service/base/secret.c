@@ -2,11 +2,12 @@
 /*
  * Where secrets lie while we need them, and how little of them stays behind.
  *
- * Three places hold secret bytes: our own buffers (sodium_malloc: guard pages, locked, wiped on free), what the libraries copy
- * (an allocator that wipes what it frees, given to OpenSSL, libcurl and cJSON), and the process's image (no core file, no ptrace
- * by the same user). None of it helps against root.
+ * Three places hold secret bytes: our own buffers (sodium_malloc: guard pages, locked, wiped on free),
+ * what the libraries copy (an allocator that wipes what it frees, given to OpenSSL, libcurl and cJSON),
+ * and the process's image (no core file, no ptrace by the same user). None of it helps against root.
  *
- * Reading follows symlinks, because Kubernetes projects a Secret as a chain of them and swaps the middle one to rotate it.
+ * Reading follows symlinks, because Kubernetes projects a Secret as a chain of them and swaps the
+ * middle one to rotate it.
  */
 #include "service/base/secret.h"
 
@@ -155,7 +156,8 @@ open_regular(const char *path, size_t max_bytes, size_t *ret_bytes, struct err *
 	else if (st.st_size == 0)
 		(void)err_set(ret_err, ERR_REFUSE, "%s: is empty", path);
 	else if ((uint64_t)st.st_size > max_bytes)
-		(void)err_set(ret_err, ERR_REFUSE, "%s: has %lld bytes, more than %zu", path, (long long)st.st_size, max_bytes);
+		(void)err_set(ret_err, ERR_REFUSE, "%s: has %lld bytes, more than %zu", path, (long long)st.st_size,
+		    max_bytes);
 	else {
 		*ret_bytes = (size_t)st.st_size;
 		return fd;
@@ -209,7 +211,8 @@ secret_read_file(const char *path, size_t max_bytes, bool text, struct err *ret_
 		return NULL;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL || (s->data = secret_guarded_new(bytes + 1)) == NULL) {
-		(void)err_set(ret_err, ERR_FATAL, "%s: no guarded memory for %zu bytes: %s", path, bytes, strerror(errno));
+		(void)err_set(ret_err, ERR_FATAL, "%s: no guarded memory for %zu bytes: %s", path, bytes,
+		    strerror(errno));
 		goto fail;
 	}
 	s->bytes = bytes;
@@ -225,7 +228,8 @@ fail:
 	return NULL;
 }
 
-/* Private: the rest of the world cannot read or change it. The group may: with an fsGroup, Kubernetes gives 0440. */
+/* Private: the rest of the world cannot read or change it. The group may: with an fsGroup, Kubernetes
+ * gives 0440. */
 bool
 secret_file_is_private(const char *path)
 {

@@ -14,8 +14,9 @@ struct err;
 struct secret;                          /* opaque: bytes in guarded memory */
 
 /* Not dumpable, no core file, every free of OpenSSL's wiped; libsodium ready. Once, before threads.
- * *ret_locked_bytes: RLIMIT_MEMLOCK, so that the caller can say when it is too small. The hooks of libcurl and cJSON
- * belong to the rooms that own those libraries; they take wiping_malloc and friends from here. */
+ * *ret_locked_bytes: RLIMIT_MEMLOCK, so that the caller can say when it is too small. The hooks of
+ * libcurl and cJSON belong to the rooms that own those libraries; they take wiping_malloc and friends
+ * from here. */
 int secret_process_harden(size_t *ret_locked_bytes, struct err *ret_err);
 
 /* An allocator that wipes what it frees, for libraries that take one. Any thread. */
@@ -30,9 +31,10 @@ unsigned char *secret_guarded_new(size_t bytes);
 void secret_guarded_free(unsigned char *p);       /* wipes */
 void secret_wipe(void *p, size_t bytes);
 
-/* Read a file of at most max_bytes into guarded memory (O_NOFOLLOW is not used: Kubernetes projects secrets through symlinks;
- * the file must be a regular one and not readable by others — a warning's matter, see secret_file_is_private). Trailing newlines are
- * dropped when text is true. Fails, naming the path, when it is missing, empty or too large. */
+/* Read a file of at most max_bytes into guarded memory (O_NOFOLLOW is not used: Kubernetes projects
+ * secrets through symlinks; the file must be a regular one and not readable by others — a warning's
+ * matter, see secret_file_is_private). Trailing newlines are dropped when text is true. Fails, naming
+ * the path, when it is missing, empty or too large. */
 struct secret *secret_read_file(const char *path, size_t max_bytes, bool text, struct err *ret_err);
 bool secret_file_is_private(const char *path);
 void secret_release(struct secret *s);            /* wipes */

@@ -2,9 +2,10 @@
 /*
  * Foreign bytes, judged and shown.
  *
- * Whatever a requester, a file or a library gives us may end up in a log line, a terminal or a signed reply. text_shown is the only
- * way there: control bytes cannot move a cursor, a line break cannot forge a log line, and marks that reverse the reading direction
- * cannot make one name look like another. The rules for names stand here, once, and are exact: ASCII sets, lengths in bytes.
+ * Whatever a requester, a file or a library gives us may end up in a log line, a terminal or a signed
+ * reply. text_shown is the only way there: control bytes cannot move a cursor, a line break cannot
+ * forge a log line, and marks that reverse the reading direction cannot make one name look like
+ * another. The rules for names stand here, once, and are exact: ASCII sets, lengths in bytes.
  *
  * Times and durations are in text_time.c.
  */
@@ -27,7 +28,8 @@ continues(unsigned char byte)
 	return (byte & 0xc0) == 0x80;
 }
 
-/* Unicode's table 3-7: the second byte's range is what keeps out overlong forms, surrogates and what lies above U+10FFFF. */
+/* Unicode's table 3-7: the second byte's range is what keeps out overlong forms, surrogates and what
+ * lies above U+10FFFF. */
 size_t
 text_character(struct span value)
 {

@@ -12,14 +12,14 @@
 #define TEXT_SHOWN_ROOM (TEXT_SHOWN_BYTES * 4 + 4)
 #define TEXT_RFC3339_ROOM 40
 
-/* Write value into room as printable text: control bytes, backslashes, double quotes and anything that is not UTF-8 as \xNN,
- * cut after TEXT_SHOWN_BYTES bytes of it (then "…" follows).  Returns room. */
+/* Write value into room as printable text: control bytes, backslashes, double quotes and anything that
+ * is not UTF-8 as \xNN, cut after TEXT_SHOWN_BYTES bytes of it (then "…" follows).  Returns room. */
 const char *text_shown(struct span value, char room[TEXT_SHOWN_ROOM]);
 
 /* Bytes of the UTF-8 character that value begins with; 0 when it begins with none. */
 size_t text_character(struct span value);
-/* Does value begin with a character that can be shown as it is? Not: control characters, and those that break lines or turn the
- * direction of reading. */
+/* Does value begin with a character that can be shown as it is? Not: control characters, and those that
+ * break lines or turn the direction of reading. */
 bool text_is_printable(struct span value);
 
 /* Valid UTF-8 without NUL? */
@@ -44,8 +44,8 @@ bool text_parse_time(struct span value, int64_t *ret_seconds, int32_t *ret_nanos
 /* "250ms" "10s" "15m" "1h" "90d" -> milliseconds; false on anything else or above ten years. */
 bool text_parse_duration(struct span value, uint64_t *ret_ms);
 
-/* Base64 of the standard alphabet, padded, nothing else: returns the number of bytes, or -1 (malformed, or more than
- * max_bytes).  text_base64 writes (bytes + 2) / 3 * 4 + 1 characters. */
+/* Base64 of the standard alphabet, padded, nothing else: returns the number of bytes, or -1 (malformed,
+ * or more than max_bytes).  text_base64 writes (bytes + 2) / 3 * 4 + 1 characters. */
 long text_parse_base64(struct span value, unsigned char *ret_bytes, size_t max_bytes);
 const char *text_base64(struct span value, char *room);
 
@@ -58,6 +58,7 @@ bool text_is_request_id(struct span value);    /* 1-128 of [A-Za-z0-9._:-] */
 bool text_is_principal(struct span value);     /* 1-64 of [a-z0-9._-] */
 bool text_is_service_id(struct span value);    /* 1-32 of [a-z0-9-] */
 bool text_is_database(struct span value);      /* 1-64 of [A-Za-z0-9_/-] */
-bool text_is_description(struct span value);   /* 1-200 bytes of UTF-8, no control characters, no blank at an end, no "[tokend/" */
+/* 1-200 bytes of UTF-8, no control characters, no blank at an end, no "[tokend/" */
+bool text_is_description(struct span value);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Base64, strictly: one text for each sequence of bytes. A decoder that ignored blanks, missing padding or stray low bits would let
- * the same signature travel as many different headers. For public bytes; the time it takes depends on them.
+ * Base64, strictly: one text for each sequence of bytes. A decoder that ignored blanks, missing padding
+ * or stray low bits would let the same signature travel as many different headers. For public bytes;
+ * the time it takes depends on them.
  */
 #include "service/base/text.h"
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Times and durations as text. The calendar is Howard Hinnant's arithmetic (days since 1970 from year, month and day, and back), not the
- * C library's: that one takes a lock, knows time zones, and accepts what RFC 3339 does not.
+ * Times and durations as text. The calendar is Howard Hinnant's arithmetic (days since 1970 from year,
+ * month and day, and back), not the C library's: that one takes a lock, knows time zones, and accepts
+ * what RFC 3339 does not.
  */
 #include "service/base/text.h"
 
 #include <stdio.h>
 
 #define DAY 86400
-#define YEAR_1 INT64_C(-62135596800)            /* 0001-01-01T00:00:00Z, and the last second of 9999: what a Timestamp holds */
-#define YEAR_9999 INT64_C(253402300799)
+#define YEAR_1 INT64_C(-62135596800)            /* its first second, and the last one of 9999: */
+#define YEAR_9999 INT64_C(253402300799)         /* what protobuf's Timestamp holds */
 #define TEN_YEARS_MS (UINT64_C(3650) * DAY * 1000)
 
 /* Years begin in March here, so that the leap day is a year's last. */

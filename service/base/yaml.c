@@ -2,8 +2,9 @@
 /*
  * libcyaml, held to one sentence.
  *
- * It reports by a log function: first what is wrong, then a backtrace from the inside out, line by line. We keep the first of each.
- * Since it goes on after some warnings (a second document is merely left unread), any complaint counts as a refusal here.
+ * It reports by a log function: first what is wrong, then a backtrace from the inside out, line by
+ * line. We keep the first of each. Since it goes on after some warnings (a second document is merely
+ * left unread), any complaint counts as a refusal here.
  */
 #include "service/base/yaml.h"
 
@@ -96,8 +97,8 @@ yaml_parse(const char *path, const unsigned char *text, size_t bytes, const stru
 	if (result == CYAML_OK && data == NULL)
 		(void)err_set(ret_err, ERR_REFUSE, "%s: is empty", path);
 	else
-		(void)err_set(ret_err, ERR_REFUSE, "%s: %s%s%s", path, c.what[0] != '\0' ? c.what : cyaml_strerror(result),
-		    c.where[0] != '\0' ? ", " : "", c.where);
+		(void)err_set(ret_err, ERR_REFUSE, "%s: %s%s%s", path,
+		    c.what[0] != '\0' ? c.what : cyaml_strerror(result), c.where[0] != '\0' ? ", " : "", c.where);
 	yaml_free(schema, data);
 	return NULL;
 }
