@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "service/base/yaml.h"
+#include "service/base/yamldoc.h"
 
 #define FILE_BYTES_MOST ((size_t)1024 * 1024)
 #define KAFKA_MOST 200
@@ -96,11 +96,11 @@ config_file_load(const char *path, struct err *ret_err)
 {
 	struct config_file *f;
 	size_t bytes;
-	unsigned char *text = yaml_read(path, FILE_BYTES_MOST, &bytes, ret_err);
+	unsigned char *text = yamldoc_read(path, FILE_BYTES_MOST, &bytes, ret_err);
 
 	if (text == NULL)
 		return NULL;
-	f = yaml_parse(path, text, bytes, &file, ret_err);
+	f = yamldoc_parse(path, text, bytes, &file, ret_err);
 	free(text);
 	if (f != NULL)
 		fill_defaults(f);
@@ -110,5 +110,5 @@ config_file_load(const char *path, struct err *ret_err)
 void
 config_file_free(struct config_file *f)
 {
-	yaml_free(&file, f);
+	yamldoc_free(&file, f);
 }

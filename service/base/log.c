@@ -22,6 +22,8 @@
 #define LINE_BYTES PIPE_BUF
 #define TAIL_BYTES 8            /* kept free for: "…" a quote, the brace, the newline */
 #define ELLIPSIS "…"
+#define LOGGER_BYTES 32
+#define MSG_BYTES 400
 
 struct line {
 	char bytes[LINE_BYTES];
@@ -152,34 +154,36 @@ put_field(struct line *l, const struct log_field *f)
 }
 
 static void
-put_head_json(struct line *l, const char *time, enum log_level level, const char *logger, const char *msg)
+put_head_json(struct line *l, const char *time, enum log_level level, struct span logger, struct span msg)
 {
 	put_text(l, "{\"ts\":\"");
 	put_text(l, time);
 	put_text(l, "\",\"level\":\"");
 	put_text(l, level_names[level].json);
 	put_text(l, "\",\"msg\":");
-	put_quoted(l, span_str(msg));
+	put_quoted(l, msg);
 	put_text(l, ",\"logger\":");
-	put_quoted(l, span_str(logger));
+	put_quoted(l, logger);
 }
 
 /* Hours to milliseconds, UTC: a person reads today's. */
 static void
-put_head_text(struct line *l, const char *time, enum log_level level, const char *logger, const char *msg)
+put_head_text(struct line *l, const char *time, enum log_level level, struct span logger, struct span msg)
 {
 	put(l, span_of(time + strlen("2026-11-24T"), strlen("08:20:01.123")));
 	put_text(l, " ");
 	put_text(l, level_names[level].text);
 	put_text(l, " ");
-	put_escaped(l, span_str(logger));
+	put_escaped(l, logger);
 	put_text(l, " ");
-	put_escaped(l, span_str(msg));
+	put_escaped(l, msg);
 }
 
 void
 log_event(enum log_level level, const char *logger, const char *msg, const struct log_field *fields, size_t n_fields)
 {
+	/* Constants, both; cut all the same, so that the head fits the line with every byte escaped. */
+	struct span logger_cut = text_cut(span_str(logger), LOGGER_BYTES), msg_cut = text_cut(span_str(msg), MSG_BYTES);
 	struct line l;
 	char time[TEXT_RFC3339_ROOM];
 	int64_t now_us;
@@ -191,9 +195,9 @@ log_event(enum log_level level, const char *logger, const char *msg, const struc
 	now_us = clock_wall_us();
 	(void)text_time(now_us / 1000000, now_us % 1000000, time);
 	if (format_ == LOG_JSON)
-		put_head_json(&l, time, level, logger, msg);
+		put_head_json(&l, time, level, logger_cut, msg_cut);
 	else
-		put_head_text(&l, time, level, logger, msg);
+		put_head_text(&l, time, level, logger_cut, msg_cut);
 	for (size_t i = 0; i < n_fields; i++)
 		put_field(&l, &fields[i]);
 	put_text(&l, format_ == LOG_JSON ? "}\n" : "\n");

@@ -5,8 +5,10 @@
  * It reports by a log function: first what is wrong, then a backtrace from the inside out, line by
  * line. We keep the first of each. Since it goes on after some warnings (a second document is merely
  * left unread), any complaint counts as a refusal here.
+ *
+ * Not named yaml.c: yaml_ is libyaml's prefix, and a yaml_free of ours would be called by it.
  */
-#include "service/base/yaml.h"
+#include "service/base/yamldoc.h"
 
 #include <cyaml/cyaml.h>
 #include <errno.h>
@@ -55,7 +57,7 @@ settings(struct complaint *c)
 }
 
 unsigned char *
-yaml_read(const char *path, size_t max_bytes, size_t *ret_bytes, struct err *ret_err)
+yamldoc_read(const char *path, size_t max_bytes, size_t *ret_bytes, struct err *ret_err)
 {
 	FILE *f = fopen(path, "re");
 	unsigned char *text;
@@ -84,7 +86,7 @@ yaml_read(const char *path, size_t max_bytes, size_t *ret_bytes, struct err *ret
 }
 
 void *
-yaml_parse(const char *path, const unsigned char *text, size_t bytes, const struct cyaml_schema_value *schema,
+yamldoc_parse(const char *path, const unsigned char *text, size_t bytes, const struct cyaml_schema_value *schema,
     struct err *ret_err)
 {
 	struct complaint c = { "", "" };
@@ -99,12 +101,12 @@ yaml_parse(const char *path, const unsigned char *text, size_t bytes, const stru
 	else
 		(void)err_set(ret_err, ERR_REFUSE, "%s: %s%s%s", path,
 		    c.what[0] != '\0' ? c.what : cyaml_strerror(result), c.where[0] != '\0' ? ", " : "", c.where);
-	yaml_free(schema, data);
+	yamldoc_free(schema, data);
 	return NULL;
 }
 
 void
-yaml_free(const struct cyaml_schema_value *schema, void *data)
+yamldoc_free(const struct cyaml_schema_value *schema, void *data)
 {
 	struct complaint unheard = { "", "" };
 	cyaml_config_t config = settings(&unheard);
