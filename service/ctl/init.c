@@ -6,12 +6,11 @@
  * and both configurations are made together and fit together; in production the service's half and
  * the requester's half are then carried to where they belong.
  *
- * It never overwrites: all names are looked at before the first file is written, and what this run
- * wrote is taken away again when it cannot finish. It makes no topics (tokenctl topics create) and
- * never sees the management token: that one is put into its file by hand.
+ * It never overwrites: a name that is taken ends it, and what this run wrote is taken away again. It
+ * makes no topics (tokenctl topics create) and never sees the management token: that one is put into
+ * its file by hand.
  */
 #include <ctype.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,15 +168,6 @@ check(const struct templates *t, struct err *ret_err)
 }
 
 static int
-check_nothing_is_there(const struct making *m, struct err *ret_err)
-{
-	for (int i = 0; i < FILE_COUNT; i++)
-		if (faccessat(AT_FDCWD, m->paths[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			return err_set(ret_err, ERR_REFUSE, "%s exists already; nothing was written", m->paths[i]);
-	return 0;
-}
-
-static int
 write_next(struct making *m, struct err *ret_err)
 {
 	struct templates *t = m->t;
@@ -199,6 +189,7 @@ write_next(struct making *m, struct err *ret_err)
 	}
 }
 
+/* All of them, or none. */
 static int
 make(struct making *m, struct err *ret_err)
 {
@@ -208,7 +199,7 @@ make(struct making *m, struct err *ret_err)
 
 	for (int i = 0; i < FILE_COUNT; i++)
 		m->paths[i] = arena_text(m->arena, "%s/%s", m->directory, names[i]);
-	if (check_nothing_is_there(m, ret_err) != 0 || files_make_directory(m->directory, ret_err) != 0)
+	if (files_make_directory(m->directory, ret_err) != 0)
 		return -1;
 	while (m->n_made < FILE_COUNT) {
 		if (write_next(m, ret_err) != 0) {
@@ -229,8 +220,8 @@ print_next_steps(const struct making *m, const char *config)
 		"who may ask for what", "the service's configuration", "the requester's profile",
 	};
 	const struct templates *t = m->t;
-	const char *token = t->management_token_file, *flag = config != NULL ? arena_text(m->arena, " --config %s",
-	    config) : "";
+	const char *token = t->management_token_file;
+	const char *flag = config != NULL ? arena_text(m->arena, " --config %s", config) : "";
 
 	for (int i = 0; i < FILE_COUNT; i++)
 		printf("%s: %s\n", m->paths[i], what[i]);

@@ -160,15 +160,17 @@ static int
 send_record(struct line *l, struct err *ret_err)
 {
 	const struct signed_request *r = l->x->request;
-	const char *id = r->message->request_id;
+	const struct span key = span_str(r->message->request_id);
 	rd_kafka_resp_err_t e = rd_kafka_producev(l->producer,
 	    RD_KAFKA_V_TOPIC(l->x->profile->topics.requests), RD_KAFKA_V_PARTITION(l->home),
 	    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(l),
-	    RD_KAFKA_V_KEY((void *)(uintptr_t)id, strlen(id)), RD_KAFKA_V_VALUE((void *)(uintptr_t)r->body.data,
-	    r->body.bytes),
-	    RD_KAFKA_V_HEADER("tokend-method", l->x->method, -1), RD_KAFKA_V_HEADER("tokend-key-id", r->key_id, -1),
-	    RD_KAFKA_V_HEADER("tokend-signature", r->signature, -1), RD_KAFKA_V_HEADER("traceparent", r->traceparent,
-	    -1), RD_KAFKA_V_END);
+	    RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.bytes),
+	    RD_KAFKA_V_VALUE((void *)(uintptr_t)r->body.data, r->body.bytes),
+	    RD_KAFKA_V_HEADER("tokend-method", l->x->method, -1),
+	    RD_KAFKA_V_HEADER("tokend-key-id", r->key_id, -1),
+	    RD_KAFKA_V_HEADER("tokend-signature", r->signature, -1),
+	    RD_KAFKA_V_HEADER("traceparent", r->traceparent, -1),
+	    RD_KAFKA_V_END);
 
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return fail(l, ERR_REFUSE, "cannot send the request", rd_kafka_err2str(e), ret_err);
@@ -185,8 +187,8 @@ read_headers(const rd_kafka_message_t *m, struct header headers[HEADERS_MOST])
 
 	if (rd_kafka_message_headers(m, &all) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
-	while (n < HEADERS_MOST && rd_kafka_header_get_all(all, n, &name, &value,
-	    &bytes) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+	while (n < HEADERS_MOST &&
+	    rd_kafka_header_get_all(all, n, &name, &value, &bytes) == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		headers[n].name = span_str(name);
 		headers[n++].value = span_of(value, bytes);
 	}
@@ -231,6 +233,8 @@ turn(struct line *l)
 static enum kafka_result
 wait_for_reply(struct line *l, struct err *ret_err)
 {
+	const char *why;
+
 	while (left_ms(l) > 0 && !interrupted) {
 		if (turn(l))
 			return KAFKA_SETTLED;
@@ -240,9 +244,9 @@ wait_for_reply(struct line *l, struct err *ret_err)
 			return KAFKA_NOT_SENT;
 		}
 	}
-	(void)fail(l, ERR_RETRY, "no valid reply", interrupted ? "interrupted" :
-	    l->delivery == DELIVERY_DONE ? "the time is over" : "the brokers did not acknowledge the request in time",
-	    ret_err);
+	why = interrupted ? "interrupted" : l->delivery == DELIVERY_DONE ? "the time is over" :
+	    "the brokers did not acknowledge the request in time";
+	(void)fail(l, ERR_RETRY, "no valid reply", why, ret_err);
 	return l->delivery == DELIVERY_FAILED ? KAFKA_NOT_SENT : KAFKA_NO_REPLY;
 }
 
@@ -259,16 +263,11 @@ hang_up(struct line *l)
 		rd_kafka_destroy(l->consumer);
 }
 
-int32_t
-kafka_home(const struct profile *p, const struct signed_request *r)
-{
-	return murmur2_partition(span_str(r->message->request_id), p->partitions);
-}
-
 enum kafka_result
 kafka_exchange(const struct kafka_exchange *x, struct err *ret_err)
 {
-	struct line l = { .x = x, .complaint = { .debug = x->debug }, .home = kafka_home(x->profile, x->request) };
+	struct line l = { .x = x, .complaint = { .debug = x->debug },
+		.home = murmur2_partition(span_str(x->request->message->request_id), x->profile->partitions) };
 	const struct sigaction notice = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	struct sigaction before_int, before_term;
 	enum kafka_result result = KAFKA_NOT_SENT;

@@ -39,7 +39,4 @@ enum kafka_result {
  * One at a time in a process. */
 enum kafka_result kafka_exchange(const struct kafka_exchange *x, struct err *ret_err);
 
-/* The partition that is the request's home, and its reply's. */
-int32_t kafka_home(const struct profile *p, const struct signed_request *r);
-
 #endif

@@ -21,7 +21,7 @@
 #include "service/base/arena.h"
 #include "service/base/err.h"
 #include "service/base/text.h"
-#include "service/base/yaml.h"
+#include "service/base/yamldoc.h"
 
 #define FILE_MOST (256 * 1024)
 
@@ -99,10 +99,10 @@ read_file(const char *path, struct err *ret_err)
 		(void)err_set(ret_err, ERR_REFUSE, "there is no %s; tokenctl init makes one", path);
 		return NULL;
 	}
-	text = yaml_read(path, FILE_MOST, &bytes, ret_err);
+	text = yamldoc_read(path, FILE_MOST, &bytes, ret_err);
 	if (text == NULL)
 		return NULL;
-	f = yaml_parse(path, text, bytes, &file_value, ret_err);
+	f = yamldoc_parse(path, text, bytes, &file_value, ret_err);
 	free(text);
 	return f;
 }
@@ -305,6 +305,6 @@ profile_load(const char *path, const char *name, struct arena *a, const struct p
 		else
 			(void)err_prefix(ret_err, "profile \"%s\" in %s", name, path);
 	}
-	yaml_free(&file_value, f);
+	yamldoc_free(&file_value, f);
 	return result;
 }

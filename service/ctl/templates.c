@@ -79,9 +79,11 @@ templates_policy(const struct templates *t, struct arena *a)
 const char *
 templates_tokend(const struct templates *t, struct arena *a)
 {
-	const char *ids = t->account != NULL ? arena_text(a, "    account_id: %s\n    cluster_id: %s\n",
-	    quoted(t->account, a), quoted(t->cluster_uuid, a)) : "";
+	const char *ids = "";
 
+	if (t->account != NULL)
+		ids = arena_text(a, "    account_id: %s\n    cluster_id: %s\n", quoted(t->account, a),
+		    quoted(t->cluster_uuid, a));
 	return arena_text(a,
 	    "# The service's configuration: tokend --config THIS. Paths are relative to this file.\n"
 	    "service_id: %s\n"
@@ -100,12 +102,11 @@ templates_tokend(const struct templates *t, struct arena *a)
 	    "%s"
 	    "    management_token_file: %s\n"
 	    "ops: {address: 127.0.0.1, port: %d}\n",
-	    quoted(t->service_id, a), quoted(t->instance, a), kafka_list(t, a), topic(t, "requests", a), topic(t,
-	    "replies", a),
-	    topic(t, "journal", a), topic(t, "deadletters", a), (int)t->partitions, t->topic_checks,
-	    quoted(t->service.id, a),
-	    quoted(t->service.file, a), quoted(t->cluster, a), t->product, quoted(t->url, a), ids,
-	    quoted(t->management_token_file, a), (int)t->ops_port);
+	    quoted(t->service_id, a), quoted(t->instance, a), kafka_list(t, a),
+	    topic(t, "requests", a), topic(t, "replies", a), topic(t, "journal", a), topic(t, "deadletters", a),
+	    (int)t->partitions, t->topic_checks, quoted(t->service.id, a), quoted(t->service.file, a),
+	    quoted(t->cluster, a), t->product, quoted(t->url, a), ids, quoted(t->management_token_file, a),
+	    (int)t->ops_port);
 }
 
 const char *
@@ -128,9 +129,8 @@ templates_tokenctl(const struct templates *t, struct arena *a)
 	    "      - {id: %s, ed25519: %s}\n"
 	    "    cluster: %s\n"
 	    "%s",
-	    quoted(t->service_id, a), quoted(t->principal, a), kafka_list(t, a), topic(t, "requests", a), topic(t,
-	    "replies", a),
-	    (int)t->partitions, quoted(t->signing.id, a), quoted(t->signing.file, a), quoted(t->box.id, a),
-	    quoted(t->box.file, a),
+	    quoted(t->service_id, a), quoted(t->principal, a), kafka_list(t, a),
+	    topic(t, "requests", a), topic(t, "replies", a), (int)t->partitions,
+	    quoted(t->signing.id, a), quoted(t->signing.file, a), quoted(t->box.id, a), quoted(t->box.file, a),
 	    quoted(t->service.id, a), quoted(t->service.public_key, a), quoted(t->cluster, a), state);
 }

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import time
@@ -214,6 +215,16 @@ def test_a_wrong_profile_is_told_by_name(tmp_path, old, new, said):
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("text", ["", "AAAA\n", "not base64\n", base64.b64encode(b"x" * 33).decode() + "\n"])
+@pytest.mark.parametrize("name", ["telemetry.box.key", "telemetry.signing.key"])
+def test_a_file_that_is_no_key_is_told_by_name(here, name, text):
+    (here / name).write_text(text)
+    done = create(here, "--read-database", "a", "x")
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert not (here / "state").exists()
+
+
 def test_without_brokers_the_request_is_kept_and_the_command_that_goes_on_is_printed(here):
     path = here / "tokenctl.yaml"
     path.write_text(path.read_text().replace(":9092", ":1"))
@@ -339,6 +350,20 @@ def test_the_same_id_sends_the_same_bytes(kafka, desk):
     assert len(repeats) == 2
     for repeat in repeats:
         assert (repeat.body, repeat.headers, repeat.partition) == (first.body, first.headers, first.partition)
+
+
+def test_ctrl_c_prints_the_command_that_goes_on(kafka, desk):
+    here, _ = desk
+    kafka.answer = lambda r: []
+    waiting = subprocess.Popen([TOKENCTL, "--config", here / "tokenctl.yaml", "--timeout", "50s", "token", "create",
+                                "--read-database", "a", "--request-id", "stopped", "x"], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 20
+    while not kafka.requests and time.monotonic() < until:
+        time.sleep(0.05)
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=10)
+    assert waiting.returncode == 3
+    assert "interrupted" in said and "tokenctl token create --request-id stopped" in said
 
 
 @pytest.mark.parametrize("flags, said", [

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: what tokenctl init writes is what the service and tokenctl read: every file loads, and says what was asked for. */
+/* Goal: what tokenctl init writes is what the service and tokenctl read: every file loads, and says
+ * what was asked for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,6 +32,12 @@ struct world {
 static struct options_item kafka[] = { { 0, "fetch.wait.max.ms=10" } };
 static struct options_item globs[] = { { 0, "cpu_*" }, { 0, "mem" } };
 
+static const char *
+path_of(struct world *w, const char *name)
+{
+	return arena_text(&w->arena, "%s/%s", w->directory, name);
+}
+
 static int
 setup(void **state)
 {
@@ -50,11 +57,9 @@ setup(void **state)
 	w->t.service = (struct templates_key){ "svc-1", "signing.key", "" };
 	w->t.signing = (struct templates_key){ "t-sign-1", "t.signing.key", "" };
 	w->t.box = (struct templates_key){ "t-box-1", "t.box.key", "" };
-	assert_int_equal(keys_make_signing(arena_text(&w->arena, "%s/signing.key", w->directory),
-	    w->t.service.public_key, &e), 0);
-	assert_int_equal(keys_make_signing(arena_text(&w->arena, "%s/t.signing.key", w->directory),
-	    w->t.signing.public_key, &e), 0);
-	assert_int_equal(keys_make_box(arena_text(&w->arena, "%s/t.box.key", w->directory), w->t.box.public_key, &e), 0);
+	assert_int_equal(keys_make_signing(path_of(w, "signing.key"), w->t.service.public_key, &e), 0);
+	assert_int_equal(keys_make_signing(path_of(w, "t.signing.key"), w->t.signing.public_key, &e), 0);
+	assert_int_equal(keys_make_box(path_of(w, "t.box.key"), w->t.box.public_key, &e), 0);
 	*state = w;
 	return 0;
 }
@@ -67,7 +72,7 @@ teardown(void **state)
 	struct world *w = *state;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		(void)unlink(arena_text(&w->arena, "%s/%s", w->directory, names[i]));
+		(void)unlink(path_of(w, names[i]));
 	assert_int_equal(rmdir(w->directory), 0);
 	arena_free(&w->arena);
 	free(w);
@@ -77,7 +82,7 @@ teardown(void **state)
 static const char *
 write_file(struct world *w, const char *name, const char *text)
 {
-	const char *path = arena_text(&w->arena, "%s/%s", w->directory, name);
+	const char *path = path_of(w, name);
 	struct err e;
 
 	if (files_write_new(path, span_str(text), &e) != 0)
@@ -111,7 +116,7 @@ test_the_service_reads_its_configuration(void **state)
 	assert_int_equal(c->n_kafka, 2);
 	assert_string_equal(c->kafka[0].value, "127.0.0.1:1");
 	assert_string_equal(c->signing_key_id, "svc-1");
-	assert_string_equal(c->signing_key_file, arena_text(&w->arena, "%s/signing.key", w->directory));
+	assert_string_equal(c->signing_key_file, path_of(w, "signing.key"));
 	assert_int_equal(c->n_clusters, 1);
 	assert_int_equal(c->clusters[0].product, CLUSTER_CLUSTERED);
 	assert_int_equal(c->ops_port, 9464);
@@ -185,7 +190,7 @@ test_tokenctl_reads_its_profile(void **state)
 		fail_msg("%s", e.text);
 	assert_string_equal(p->principal, "telemetry");
 	assert_string_equal(p->topics.replies, "tok.replies");
-	assert_string_equal(p->state_dir, arena_text(&w->arena, "%s/state", w->directory));
+	assert_string_equal(p->state_dir, path_of(w, "state"));
 	assert_int_equal(p->n_service_keys, 1);
 	assert_int_equal(keys_read_signing(p->signing_key.file, &signing, &e), 0);
 	assert_int_equal(keys_read_box(p->box_key.file, &box, &e), 0);
