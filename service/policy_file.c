@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 #include "service/base/dsse.h"
-#include "service/base/yaml.h"
+#include "service/base/yamldoc.h"
 #include "service/request.h"
 
 #define FILE_BYTES_MOST (4 * 1024 * 1024)
@@ -111,11 +111,11 @@ policy_file_load(const char *path, unsigned char ret_digest[32], struct err *ret
 {
 	struct policy_file *f;
 	size_t bytes;
-	unsigned char *text = yaml_read(path, FILE_BYTES_MOST, &bytes, ret_err);
+	unsigned char *text = yamldoc_read(path, FILE_BYTES_MOST, &bytes, ret_err);
 
 	if (text == NULL)
 		return NULL;
-	f = yaml_parse(path, text, bytes, &file, ret_err);
+	f = yamldoc_parse(path, text, bytes, &file, ret_err);
 	if (f != NULL)
 		dsse_sha256(span_of(text, bytes), ret_digest);
 	free(text);
@@ -125,5 +125,5 @@ policy_file_load(const char *path, unsigned char ret_digest[32], struct err *ret
 void
 policy_file_free(struct policy_file *f)
 {
-	yaml_free(&file, f);
+	yamldoc_free(&file, f);
 }

@@ -16,13 +16,20 @@
 #include "service/base/err.h"
 #include "service/base/text.h"
 
+#define SERVICE_ID_BYTES_MOST 32        /* the contract's */
+#define NAMESPACE_BYTES_MOST 63         /* Kubernetes' */
+#define INSTANCE_BYTES_MOST 128
 #define TOPIC_BYTES_MOST 249            /* Kafka's */
+#define KEY_ID_BYTES_MOST 64
 #define MINUTE_MS 60000
 #define DAY_MS 86400000
 
-static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-static const char instance_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
-static const char mixed_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+const struct config_characters CONFIG_LOWER = { LOWER "-", "a-z 0-9 -" };
+static const struct config_characters pod_names = { LOWER ".-", "a-z 0-9 . -" };
+static const struct config_characters mixed = { UPPER LOWER "._-", "A-Z a-z 0-9 . _ -" };
 
 /* The configuration and the memory of all that it points to. */
 struct owned {
@@ -62,24 +69,24 @@ config_number(const char *key, const char *value, uint32_t least, uint32_t most,
 }
 
 int
-config_name(const char *key, const char *value, size_t most_bytes, const char *set, struct err *ret_err)
+config_name(const char *key, const char *value, size_t most_bytes, const struct config_characters *of,
+    struct err *ret_err)
 {
 	struct span s = span_str(value);
-	char must_be[160];
+	char must_be[64];
 
-	if (s.bytes >= 1 && s.bytes <= most_bytes && text_only(s, set))
+	if (s.bytes >= 1 && s.bytes <= most_bytes && text_only(s, of->set))
 		return 0;
-	(void)snprintf(must_be, sizeof(must_be), "1 to %zu of the characters %s", most_bytes, set);
+	(void)snprintf(must_be, sizeof(must_be), "1 to %zu of %s", most_bytes, of->called);
 	return config_refuse(key, value, must_be, ret_err);
 }
 
 static int
 build_identity(const struct config_build *b, const struct config_file *f, struct config *c, struct err *ret_err)
 {
-	if (!text_is_service_id(span_str(f->service_id)))
-		return config_refuse("service_id", f->service_id, "1 to 32 of a-z 0-9 -", ret_err);
-	if (config_name("namespace", f->namespace, 63, name_characters, ret_err) != 0 ||
-	    config_name("instance", f->instance, 128, instance_characters, ret_err) != 0)
+	if (config_name("service_id", f->service_id, SERVICE_ID_BYTES_MOST, &CONFIG_LOWER, ret_err) != 0 ||
+	    config_name("namespace", f->namespace, NAMESPACE_BYTES_MOST, &CONFIG_LOWER, ret_err) != 0 ||
+	    config_name("instance", f->instance, INSTANCE_BYTES_MOST, &pod_names, ret_err) != 0)
 		return -1;
 	c->service_id = arena_text(b->arena, "%s", f->service_id);
 	c->namespace_ = arena_text(b->arena, "%s", f->namespace);
@@ -92,7 +99,7 @@ build_identity(const struct config_build *b, const struct config_file *f, struct
 static int
 build_topic(const struct config_build *b, const char *key, const char *name, char **ret, struct err *ret_err)
 {
-	if (config_name(key, name, TOPIC_BYTES_MOST, mixed_characters, ret_err) != 0)
+	if (config_name(key, name, TOPIC_BYTES_MOST, &mixed, ret_err) != 0)
 		return -1;
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return config_refuse(key, name, "a topic's name", ret_err);
@@ -130,7 +137,7 @@ build_topics(const struct config_build *b, const struct config_file *f, struct c
 static int
 build_files(const struct config_build *b, const struct config_file *f, struct config *c, struct err *ret_err)
 {
-	if (config_name("signing_key.id", f->signing_key.id, 64, mixed_characters, ret_err) != 0)
+	if (config_name("signing_key.id", f->signing_key.id, KEY_ID_BYTES_MOST, &mixed, ret_err) != 0)
 		return -1;
 	c->signing_key_id = arena_text(b->arena, "%s", f->signing_key.id);
 	c->signing_key_file = config_path(b, f->signing_key.file);

@@ -20,8 +20,16 @@ int config_refuse(const char *key, const char *value, const char *must_be, struc
 char *config_path(const struct config_build *b, const char *path);
 int config_number(const char *key, const char *value, uint32_t least, uint32_t most, uint32_t *ret,
     struct err *ret_err);
+
+/* A name's characters, and how a sentence calls them. */
+struct config_characters {
+	const char *set, *called;
+};
+extern const struct config_characters CONFIG_LOWER;    /* a-z 0-9 - */
+
 /* 1 to most_bytes characters of the set. */
-int config_name(const char *key, const char *value, size_t most_bytes, const char *set, struct err *ret_err);
+int config_name(const char *key, const char *value, size_t most_bytes, const struct config_characters *of,
+    struct err *ret_err);
 
 int config_build_kafka(const struct config_build *b, const struct config_file *f, struct config *c,
     struct err *ret_err);

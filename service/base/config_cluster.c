@@ -19,7 +19,6 @@
 _Static_assert(CLUSTER_DIGEST_BYTES == DSSE_HASH_BYTES, "SHA-256");
 
 static const char *const product_words[] = { [CLUSTER_DEDICATED] = "dedicated", [CLUSTER_CLUSTERED] = "clustered" };
-static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 static const char host_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 static const char ipv6_characters[] = "ABCDEFabcdef0123456789:.";
 
@@ -123,7 +122,7 @@ build_cluster(const struct config_build *b, const struct config_file_cluster *f,
 {
 	const char *meaning;
 
-	if (config_name("name", f->name, NAME_BYTES_MOST, name_characters, ret_err) != 0 ||
+	if (config_name("name", f->name, NAME_BYTES_MOST, &CONFIG_LOWER, ret_err) != 0 ||
 	    build_words(f, c, ret_err) != 0 ||
 	    build_url(b, f->url, &c->url, ret_err) != 0 ||
 	    build_id(b, c->product, "account_id", f->account_id, &c->account_id, ret_err) != 0 ||

@@ -121,10 +121,11 @@ secret_process_harden(size_t *ret_locked_bytes, struct err *ret_err)
 	return 0;
 }
 
+/* A program that is not hardened may still have secrets; libsodium is started by the first, then. */
 unsigned char *
 secret_guarded_new(size_t bytes)
 {
-	return sodium_malloc(bytes);
+	return sodium_init() >= 0 ? sodium_malloc(bytes) : NULL;
 }
 
 void

@@ -19,23 +19,17 @@
 #include "service/base/err.h"
 
 struct complaint {
-	char what[200], where[120];
+	char what[200];
+	unsigned line;          /* near which it is; 0: not told */
 };
-
-static void
-keep_first(char *room, size_t room_bytes, const char *text)
-{
-	if (room[0] == '\0')
-		(void)snprintf(room, room_bytes, "%s", text);
-}
 
 static void
 hear(cyaml_log_t level, void *context, const char *format, va_list args)
 {
-	static const char module[] = "Load: ", inside[] = "in ";
+	static const char module[] = "Load: ", inside[] = "in ", number[] = "line: ";
 	struct complaint *c = context;
 	char line[200];
-	const char *text = line;
+	const char *text = line, *at;
 
 	(void)level;
 	(void)vsnprintf(line, sizeof(line), format, args);
@@ -43,10 +37,13 @@ hear(cyaml_log_t level, void *context, const char *format, va_list args)
 	if (strncmp(text, module, strlen(module)) == 0)
 		text += strlen(module);
 	text += strspn(text, " ");
-	if (strncmp(text, inside, strlen(inside)) == 0)
-		keep_first(c->where, sizeof(c->where), text);
-	else if (strcmp(text, "Backtrace:") != 0)
-		keep_first(c->what, sizeof(c->what), text);
+	if (strncmp(text, inside, strlen(inside)) == 0) {
+		at = strstr(text, number);
+		if (at != NULL && c->line == 0)
+			c->line = (unsigned)strtoul(at + strlen(number), NULL, 10);
+	} else if (c->what[0] == '\0' && strcmp(text, "Backtrace:") != 0) {
+		(void)snprintf(c->what, sizeof(c->what), "%s", text);
+	}
 }
 
 static cyaml_config_t
@@ -89,18 +86,21 @@ void *
 yamldoc_parse(const char *path, const unsigned char *text, size_t bytes, const struct cyaml_schema_value *schema,
     struct err *ret_err)
 {
-	struct complaint c = { "", "" };
+	struct complaint c = { "", 0 };
+	char where[40] = "";
 	cyaml_config_t config = settings(&c);
 	cyaml_data_t *data = NULL;
 	cyaml_err_t result = cyaml_load_data(text, bytes, &config, schema, &data, NULL);
 
 	if (result == CYAML_OK && data != NULL && c.what[0] == '\0')
 		return data;
+	if (c.line > 0)
+		(void)snprintf(where, sizeof(where), ", near line %u", c.line);
 	if (result == CYAML_OK && data == NULL)
 		(void)err_set(ret_err, ERR_REFUSE, "%s: is empty", path);
 	else
-		(void)err_set(ret_err, ERR_REFUSE, "%s: %s%s%s", path,
-		    c.what[0] != '\0' ? c.what : cyaml_strerror(result), c.where[0] != '\0' ? ", " : "", c.where);
+		(void)err_set(ret_err, ERR_REFUSE, "%s: %s%s", path,
+		    c.what[0] != '\0' ? c.what : cyaml_strerror(result), where);
 	yamldoc_free(schema, data);
 	return NULL;
 }
@@ -108,7 +108,7 @@ yamldoc_parse(const char *path, const unsigned char *text, size_t bytes, const s
 void
 yamldoc_free(const struct cyaml_schema_value *schema, void *data)
 {
-	struct complaint unheard = { "", "" };
+	struct complaint unheard = { "", 0 };
 	cyaml_config_t config = settings(&unheard);
 
 	if (data != NULL)

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a verdict means for the request, and the reply that says so.
+ *
+ * An attempt whose POST may have left and that delivers nothing is closed here, whatever the API said: a gateway may answer 429 and
+ * create all the same. Those of unknown fate count against the cap (R10): without it, an API that creates and never answers
+ * would be asked for ever. */
+#include "service/conclude.h"
+
+#include "service/base/config.h"
+#include "service/base/durations.h"
+#include "service/base/text.h"
+#include "service/ticket.h"
+#include "tokend/v1/token.pb-c.h"
+#include "workers/backoff.h"
+
+#define CONFLICTS_MOST 3                /* a 409 is tried again twice */
+
+static enum fate
+fate_of(enum verdict v)
+{
+	switch (verdict_fate(v)) {
+	case JOB_FATE_NOT_SENT:
+		return FATE_NOT_SENT;
+	case JOB_FATE_REFUSED:
+		return FATE_REFUSED;
+	default:
+		return FATE_UNKNOWN;
+	}
+}
+
+static enum conclude_step
+end(struct ticket *t, enum status_cause cause, const char *what)
+{
+	status_set(&t->status, cause, "%s: %s", what, t->job.message);
+	return CONCLUDE_END;
+}
+
+static enum conclude_step
+next_attempt(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
+{
+	const struct backoff b = { .base_ms = duration_ms(DURATION_BACKOFF_BASE), .cap_ms = duration_ms(DURATION_BACKOFF_CAP) };
+
+	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
+		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS, "%u attempts ended without a word on whether a token was created; the last: %s",
+		    attempts_unknown(&t->attempts), t->job.message);
+		return CONCLUDE_END;
+	}
+	if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST) {
+		conclude_deadline(t);
+		return CONCLUDE_END;
+	}
+	*ret_wait_ms = backoff_ms(&b, t->backoffs++, t->job.retry_after_ms, dice);
+	return CONCLUDE_RETRY;
+}
+
+enum conclude_step
+conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
+{
+	enum verdict v = t->job.verdict;
+
+	if (v == VERDICT_CREATED)
+		return CONCLUDE_DELIVER;
+	t->last_verdict = v;
+	t->has_last_verdict = true;
+	attempts_settle(&t->attempts, fate_of(v), &t->arena);
+	if (v == VERDICT_REJECTED)
+		return end(t, STATUS_UPSTREAM_REJECTED, "InfluxDB refused the request");
+	if (v == VERDICT_NOT_FOUND)
+		return end(t, STATUS_TARGET_NOT_FOUND, "InfluxDB does not know the target");
+	if (v == VERDICT_CONFLICT && ++t->conflicts >= CONFLICTS_MOST)
+		return end(t, STATUS_UPSTREAM_CONFLICT, "InfluxDB answered with a conflict, again and again");
+	return next_attempt(t, dice, ret_wait_ms);
+}
+
+void
+conclude_deadline(struct ticket *t)
+{
+	char when[TEXT_RFC3339_ROOM];
+
+	text_time(t->request.deadline, -1, when);
+	if (t->attempts.begun == 0)
+		status_set(&t->status, STATUS_NOT_STARTED, "the deadline %s passed before anything was begun", when);
+	else if (!t->has_last_verdict)
+		status_set(&t->status, STATUS_UPSTREAM_UNREACHABLE, "the deadline %s passed after %u attempts", when, t->attempts.begun);
+	else
+		status_set(&t->status, t->last_verdict == VERDICT_CREDENTIAL ? STATUS_UPSTREAM_AUTH :
+		    t->last_verdict == VERDICT_THROTTLED ? STATUS_UPSTREAM_THROTTLED : STATUS_UPSTREAM_UNREACHABLE,
+		    "the deadline %s passed after %u attempts; the last: %s", when, t->attempts.begun, t->job.message);
+}
+
+/* ---- the reply ----------------------------------------------------------------------------------------------------- */
+
+static Tokend__V1__Status *
+status_message(struct ticket *t)
+{
+	const struct status_row *row = status_row(t->status.cause);
+	Tokend__V1__Status *s = arena_alloc(&t->arena, sizeof *s);
+	Tokend__V1__StatusDetail *d = arena_alloc(&t->arena, (t->status.n_details + 1) * sizeof *d);
+
+	tokend__v1__status__init(s);
+	s->code = (int32_t)row->code;
+	s->message = t->status.message;
+	s->reason = (char *)(uintptr_t)row->reason;
+	s->about = (Tokend__V1__About)row->about;
+	s->retry = (Tokend__V1__Retry)row->retry;
+	s->n_details = t->status.n_details;
+	s->details = arena_alloc(&t->arena, (t->status.n_details + 1) * sizeof *s->details);
+	for (unsigned i = 0; i < t->status.n_details; i++) {
+		tokend__v1__status_detail__init(&d[i]);
+		d[i].key = (char *)(uintptr_t)t->status.details[i].key;
+		d[i].value = t->status.details[i].value;
+		s->details[i] = &d[i];
+	}
+	t->code = s->code;
+	return s;
+}
+
+/* The client looks for its answer by the record's key; a request that an earlier life left open has its ID from the journal. */
+static char *
+reply_id(struct ticket *t)
+{
+	return t->record.key.data != NULL ? (char *)(uintptr_t)t->record.key.data : (char *)(uintptr_t)t->request.request_id;
+}
+
+static void
+create_reply(struct ticket *t, struct span box)
+{
+	Tokend__V1__CreateTokenReply r = TOKEND__V1__CREATE_TOKEN_REPLY__INIT;
+	unsigned char *bytes;
+	size_t n;
+
+	r.request_id = reply_id(t);
+	r.principal = (char *)(uintptr_t)t->principal;
+	r.status = status_message(t);
+	r.attempts = t->attempts.begun;
+	r.service_version = (char *)(uintptr_t)TOKEND_VERSION;
+	if (box.bytes > 0) {
+		r.suite = (Tokend__V1__Suite)t->request.suite;
+		r.recipient_key_id = t->request.recipient_id;
+		r.sealed_token = (ProtobufCBinaryData){ box.bytes, (uint8_t *)(uintptr_t)box.data };
+	}
+	n = tokend__v1__create_token_reply__get_packed_size(&r);
+	bytes = arena_alloc(&t->arena, n);
+	tokend__v1__create_token_reply__pack(&r, bytes);
+	t->stored = span_of(bytes, n);
+}
+
+static void
+revoke_reply(struct ticket *t)
+{
+	Tokend__V1__RevokeTokenReply r = TOKEND__V1__REVOKE_TOKEN_REPLY__INIT;
+	unsigned char *bytes;
+	size_t n;
+
+	r.request_id = reply_id(t);
+	r.principal = (char *)(uintptr_t)t->principal;
+	r.status = status_message(t);
+	r.attempts = t->attempts.begun;
+	r.service_version = (char *)(uintptr_t)TOKEND_VERSION;
+	n = tokend__v1__revoke_token_reply__get_packed_size(&r);
+	bytes = arena_alloc(&t->arena, n);
+	tokend__v1__revoke_token_reply__pack(&r, bytes);
+	t->stored = span_of(bytes, n);
+}
+
+void
+conclude_reply(struct ticket *t, struct span box)
+{
+	if (t->metadata.method == METHOD_REVOKE_TOKEN)
+		revoke_reply(t);
+	else
+		create_reply(t, box);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of tickets before each cluster's gate, and what leaves through it.
+ *
+ * An attempt's uuid begins with 8 bytes of the request's key hash, so that the marker in a token's description leads to its journal entry; the other 8
+ * are random. Its window, not_before to not_after, is written down in the intent: after not_after its call has certainly ended, whatever
+ * became of this process. */
+#include "service/dispatch.h"
+
+#include <stdlib.h>
+
+#include "service/base/clock.h"
+#include "service/base/config.h"
+#include "service/base/durations.h"
+#include "service/base/log.h"
+#include "service/base/metrics.h"
+#include "service/base/random.h"
+#include "service/base/text.h"
+#include "service/ticket.h"
+#include "workers/gate.h"
+#include "workers/pool.h"
+
+#define GATE_START 4
+#define BREAKER_FAILURES 5
+
+struct line {
+	struct ticket *first, **last;
+	struct gate gate;
+	bool shut;
+	struct series *in_flight, *limit, *breaker, *shut_gauge;
+};
+
+struct dispatch {
+	const struct config *config;
+	struct pool *pool;
+	struct line *lines;             /* by cluster */
+	struct job *jobs, **last_job;   /* of this turn */
+};
+
+struct dispatch *
+dispatch_new(const struct config *c, struct pool *pool)
+{
+	struct dispatch *d = calloc(1, sizeof *d);
+
+	if (d == NULL || (d->lines = calloc(c->n_clusters, sizeof *d->lines)) == NULL)
+		abort();
+	d->config = c;
+	d->pool = pool;
+	d->last_job = &d->jobs;
+	for (size_t i = 0; i < c->n_clusters; i++) {
+		struct line *l = &d->lines[i];
+
+		l->last = &l->first;
+		gate_init(&l->gate, &(struct gate_options){
+		    .start = c->clusters[i].max_concurrency < GATE_START ? c->clusters[i].max_concurrency : GATE_START,
+		    .most = c->clusters[i].max_concurrency, .breaker_first_ms = duration_ms(DURATION_BREAKER_FIRST),
+		    .breaker_most_ms = duration_ms(DURATION_BREAKER_MOST), .breaker_failures = BREAKER_FAILURES });
+		l->in_flight = metrics_at(METRIC_INFLIGHT, c->clusters[i].name, NULL);
+		l->limit = metrics_at(METRIC_CONCURRENCY, c->clusters[i].name, NULL);
+		l->breaker = metrics_at(METRIC_BREAKER_OPEN, c->clusters[i].name, NULL);
+		l->shut_gauge = metrics_at(METRIC_CLUSTER_SHUT, c->clusters[i].name, NULL);
+	}
+	return d;
+}
+
+void
+dispatch_free(struct dispatch *d)
+{
+	if (d == NULL)
+		return;
+	free(d->lines);
+	free(d);
+}
+
+static struct line *
+line_of(struct dispatch *d, const struct ticket *t)
+{
+	return &d->lines[t->request.cluster];
+}
+
+void
+dispatch_queue(struct dispatch *d, struct ticket *t)
+{
+	struct line *l = line_of(d, t);
+
+	t->line_next = NULL;
+	*l->last = t;
+	l->last = &t->line_next;
+}
+
+void
+dispatch_withdraw(struct dispatch *d, struct ticket *t)
+{
+	struct line *l = line_of(d, t);
+
+	for (struct ticket **at = &l->first; *at != NULL; at = &(*at)->line_next) {
+		if (*at != t)
+			continue;
+		*at = t->line_next;
+		if (*at == NULL)
+			l->last = at;
+		t->line_next = NULL;
+		return;
+	}
+}
+
+static void
+show(struct line *l)
+{
+	metrics_set(l->in_flight, l->gate.in_flight);
+	metrics_set(l->limit, (int64_t)l->gate.limit);
+	metrics_set(l->breaker, l->gate.breaker != GATE_CLOSED);
+}
+
+struct ticket *
+dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot_ms)
+{
+	uint64_t earliest = UINT64_MAX;
+
+	for (size_t i = 0; i < d->config->n_clusters; i++) {
+		struct line *l = &d->lines[i];
+		struct ticket *t = l->first;
+		uint64_t retry;
+
+		if (t == NULL || l->shut)
+			continue;
+		if (!gate_acquire(&l->gate, now_boot_ms, &retry)) {
+			show(l);
+			if (retry < earliest)
+				earliest = retry;
+			continue;
+		}
+		dispatch_withdraw(d, t);
+		show(l);
+		return t;
+	}
+	*ret_retry_boot_ms = earliest;
+	return NULL;
+}
+
+void
+dispatch_begin(struct dispatch *d, struct ticket *t)
+{
+	const struct cluster *c = &d->config->clusters[t->request.cluster];
+	struct attempts *a = &t->attempts;
+	int64_t now = clock_wall_ms();
+
+	memset(&a->current, 0, sizeof a->current);
+	memcpy(a->current.uuid, &t->key_hash, 8);
+	random_bytes(a->current.uuid + 8, 8);
+	memcpy(a->current.cluster_digest, c->digest, sizeof a->current.cluster_digest);
+	a->current.cluster = c->name;
+	a->current.number = ++a->begun;
+	a->current.not_before_ms = now;
+	a->current.not_after_ms = now + (int64_t)duration_ms(DURATION_INTENT_LIFE);
+	a->open = true;
+	t->job = (struct job){ .owner = t, .verb = JOB_CREATE, .cluster = (unsigned)t->request.cluster,
+	    .not_after_boot_ms = clock_boot_ms() + duration_ms(DURATION_INTENT_LIFE) };
+}
+
+void
+dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_ms)
+{
+	const struct request *r = &t->request;
+	char uuid[37];
+
+	t->job.lease_until_boot_ms = commit_began_boot_ms + duration_ms(DURATION_LEASE);
+	t->job.description = arena_text(&t->arena, "%s [tokend/1:%s:%s:%d:%s]", r->description, d->config->service_id, r->principal,
+	    (int)t->record.partition, text_uuid(t->attempts.current.uuid, uuid));
+	t->job.permissions = r->permissions;
+	t->job.n_permissions = r->n_permissions;
+	t->job.has_expires_at = r->has_expires_at;
+	t->job.expires_at = r->expires_at;
+	t->job.mail.next = NULL;
+	*d->last_job = &t->job;
+	d->last_job = (struct job **)&t->job.mail.next;
+}
+
+void
+dispatch_flush(struct dispatch *d)
+{
+	struct job *jobs = d->jobs;
+
+	d->jobs = NULL;
+	d->last_job = &d->jobs;
+	if (jobs != NULL)
+		pool_submit(d->pool, jobs);
+}
+
+void
+dispatch_unused(struct dispatch *d, struct ticket *t)
+{
+	gate_cancel(&line_of(d, t)->gate);
+	show(line_of(d, t));
+}
+
+void
+dispatch_returned(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms)
+{
+	gate_release(&line_of(d, t)->gate, now_boot_ms, t->job.verdict, t->job.retry_after_ms);
+	show(line_of(d, t));
+}
+
+void
+dispatch_shut(struct dispatch *d, int cluster)
+{
+	struct line *l = &d->lines[cluster];
+
+	if (l->shut)
+		return;
+	l->shut = true;
+	metrics_set(l->shut_gauge, 1);
+	log_error("dispatch", "a token's description did not come back as it was sent: the cluster takes no further requests",
+	    LOG_S("cluster", d->config->clusters[cluster].name));
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* First the permit, then the intent, then the job: so an intent never queues behind a slow API. Loop thread only. */
+#ifndef TOKEND_DISPATCH_H
+#define TOKEND_DISPATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config;
+struct dispatch;
+struct pool;
+struct ticket;
+
+struct dispatch *dispatch_new(const struct config *c, struct pool *pool);
+void dispatch_free(struct dispatch *d);
+
+/* t waits for a permit of its cluster, first come first served; or waits no more. */
+void dispatch_queue(struct dispatch *d, struct ticket *t);
+void dispatch_withdraw(struct dispatch *d, struct ticket *t);
+
+/* The next ticket that may go, holding a permit; NULL when none may: then *ret_retry_boot_ms is when to ask again (UINT64_MAX: when something comes back). */
+struct ticket *dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot_ms);
+
+/* Begin an attempt: its uuid, number and window are in t->attempts, ready for the intent. */
+void dispatch_begin(struct dispatch *d, struct ticket *t);
+/* Its intent is committed: a job for the workers. commit_began_boot_ms is what the lease counts from (R3). Handed over by dispatch_flush, in one batch. */
+void dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_ms);
+void dispatch_flush(struct dispatch *d);
+
+/* The permit comes back: unused, or with what the call came to (t->job). */
+void dispatch_unused(struct dispatch *d, struct ticket *t);
+void dispatch_returned(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms);
+
+/* A marker did not come back intact: the cluster takes no further requests, for a sweep would be blind there. */
+void dispatch_shut(struct dispatch *d, int cluster);
+
+#endif

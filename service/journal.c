@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory of one partition: an index of requests, the offsets answered, and the place in the journal.
+ *
+ * The index is an open-addressing table keyed by 8 bytes of the key's hash; a collision of two requests' keys would need as many of them as nobody
+ * sends, and a principal that seeks one finds it among its own IDs only. Entries of requests in flight hold the ticket where the others
+ * hold the journal offset, so that finding a request and finding who works on it is one look.
+ *
+ * INTENTs that an earlier life left open are kept whole beside the index until their record comes again.  What is not here: how
+ * records are written and read (journal_record.c) and where they come from (restore.c). */
+#include "service/journal.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "service/base/clock.h"
+#include "service/base/dsse.h"
+#include "service/base/durations.h"
+#include "service/base/random.h"
+#include "service/base/text.h"
+#include "service/journal_record.h"
+
+enum entry_state { ENTRY_FREE, ENTRY_BEGUN, ENTRY_IN_FLIGHT, ENTRY_DONE, ENTRY_GONE };
+
+struct entry {
+	uint64_t key_hash;
+	unsigned char fingerprint[32];
+	union {
+		int64_t offset;                 /* DONE: of its journal record */
+		struct ticket *holder;          /* IN_FLIGHT */
+		struct begun *begun;            /* BEGUN */
+	} at;
+	unsigned char delivered[8];             /* the random half of the delivered attempt's uuid; zero: none */
+	int64_t deadline;                       /* Unix seconds */
+	uint32_t last_not_after;                /* Unix seconds; 0: no attempt */
+	uint8_t kind;                           /* 'C' or 'R' */
+	uint8_t state;
+};
+_Static_assert(sizeof(struct entry) == 72, "an index entry grew: 96 bytes a request are promised, slack included");
+
+/* An INTENT of an earlier life. */
+struct begun {
+	struct begun *next;
+	int64_t record_offset;
+	unsigned char digest[32];
+	uint64_t key_hash;
+	struct arena arena;
+	struct record_read read;                /* strings live in the arena */
+	struct span key;
+};
+
+/* An offset answered by an earlier life, at or above the start. */
+struct answered {
+	int64_t offset;
+	unsigned char digest[32];
+};
+
+struct journal {
+	int32_t partition;
+	unsigned char id[JOURNAL_ID_BYTES];
+	bool has_id;
+	uint64_t seq;                           /* the last one given out */
+	uint64_t last_seq;                      /* of the last record remembered */
+	int64_t least;                          /* the next record is delivered at or above this */
+	int marker_offsets;
+
+	struct entry *entries;
+	size_t room, used, gone;                /* used: DONE, BEGUN and IN_FLIGHT */
+	struct begun *begun;
+
+	struct answered *answered;              /* sorted once opened */
+	size_t n_answered, answered_room, answered_from;
+	bool remembered_any;
+};
+
+/* ---- keys ---------------------------------------------------------------------------------------------------------- */
+
+struct span
+journal_request_key(struct arena *a, enum method m, const char *principal, const char *request_id)
+{
+	return span_str(arena_text(a, "%c%zu:%s,%zu:%s", m == METHOD_REVOKE_TOKEN ? 'R' : 'C', strlen(principal), principal,
+	    strlen(request_id), request_id));
+}
+
+struct span
+journal_offset_key(struct arena *a, int32_t partition, int64_t offset)
+{
+	return span_str(arena_text(a, "#%" PRId32 ":%" PRId64, partition, offset));
+}
+
+uint64_t
+journal_key_hash(struct span key)
+{
+	unsigned char hash[DSSE_HASH_BYTES];
+	uint64_t first;
+
+	dsse_sha256(key, hash);
+	memcpy(&first, hash, sizeof first);
+	return first;
+}
+
+/* ---- the index ----------------------------------------------------------------------------------------------------- */
+
+static struct entry *
+find(const struct journal *j, uint64_t key_hash)
+{
+	if (j->room == 0)
+		return NULL;
+	for (size_t i = key_hash & (j->room - 1);; i = (i + 1) & (j->room - 1)) {
+		struct entry *e = &j->entries[i];
+
+		if (e->state == ENTRY_FREE)
+			return NULL;
+		if (e->state != ENTRY_GONE && e->key_hash == key_hash)
+			return e;
+	}
+}
+
+static void
+widen(struct journal *j)
+{
+	struct entry *old = j->entries;
+	size_t old_room = j->room, room = 64;
+
+	while (room * 3 / 4 <= j->used + 1)
+		room *= 2;
+	if ((j->entries = calloc(room, sizeof *j->entries)) == NULL)
+		abort();
+	j->room = room;
+	j->gone = 0;
+	for (size_t i = 0; i < old_room; i++) {
+		size_t to = old[i].key_hash & (room - 1);
+
+		if (old[i].state == ENTRY_FREE || old[i].state == ENTRY_GONE)
+			continue;
+		while (j->entries[to].state != ENTRY_FREE)
+			to = (to + 1) & (room - 1);
+		j->entries[to] = old[i];
+	}
+	free(old);
+}
+
+static struct entry *
+insert(struct journal *j, uint64_t key_hash)
+{
+	struct entry *e = find(j, key_hash);
+	size_t i;
+
+	if (e != NULL)
+		return e;
+	if ((j->used + j->gone + 1) * 4 > j->room * 3)
+		widen(j);
+	for (i = key_hash & (j->room - 1); j->entries[i].state != ENTRY_FREE; i = (i + 1) & (j->room - 1))
+		;
+	e = &j->entries[i];
+	memset(e, 0, sizeof *e);
+	e->key_hash = key_hash;
+	j->used++;
+	return e;
+}
+
+static void
+drop(struct journal *j, struct entry *e)
+{
+	e->state = ENTRY_GONE;
+	j->used--;
+	j->gone++;
+}
+
+/* ---- restoring ----------------------------------------------------------------------------------------------------- */
+
+struct journal *
+journal_new(int32_t partition)
+{
+	struct journal *j = calloc(1, sizeof *j);
+
+	if (j == NULL)
+		abort();
+	j->partition = partition;
+	return j;
+}
+
+static void
+begun_free(struct begun *b)
+{
+	arena_free(&b->arena);
+	free(b);
+}
+
+/* Take b off the list; the caller owns it then. */
+static void
+begun_unlink(struct journal *j, struct begun *b)
+{
+	struct begun **at = &j->begun;
+
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+}
+
+void
+journal_free(struct journal *j)
+{
+	struct begun *b;
+
+	if (j == NULL)
+		return;
+	while ((b = j->begun) != NULL) {
+		j->begun = b->next;
+		begun_free(b);
+	}
+	free(j->entries);
+	free(j->answered);
+	free(j);
+}
+
+static void
+remember_answer(struct journal *j, int64_t offset, const unsigned char digest[32])
+{
+	if (j->n_answered == j->answered_room) {
+		j->answered_room = j->answered_room != 0 ? 2 * j->answered_room : 256;
+		if ((j->answered = realloc(j->answered, j->answered_room * sizeof *j->answered)) == NULL)
+			abort();
+	}
+	j->answered[j->n_answered].offset = offset;
+	memcpy(j->answered[j->n_answered++].digest, digest, 32);
+}
+
+/* The last record of a key is what is known of it: an older INTENT of the same request gives way. */
+static void
+remember_request(struct journal *j, struct span key, struct begun *b, int64_t offset)
+{
+	uint64_t hash = journal_key_hash(key);
+	struct entry *e = insert(j, hash);
+	const struct record_read *r = &b->read;
+
+	if (e->state == ENTRY_BEGUN) {
+		begun_unlink(j, e->at.begun);
+		begun_free(e->at.begun);
+	}
+	e->kind = key.data[0];
+	memcpy(e->fingerprint, r->fingerprint, 32);
+	e->deadline = r->deadline;
+	e->last_not_after = (uint32_t)(r->last_not_after_ms / 1000);
+	memcpy(e->delivered, r->delivered, sizeof e->delivered);
+	if (r->state == RECORD_DONE) {
+		e->state = ENTRY_DONE;
+		e->at.offset = offset;
+		begun_free(b);
+		return;
+	}
+	e->state = ENTRY_BEGUN;
+	e->at.begun = b;
+	b->key = arena_copy(&b->arena, key);
+	b->key_hash = hash;
+	b->record_offset = r->offset;
+	memcpy(b->digest, r->digest, 32);
+	b->next = j->begun;
+	j->begun = b;
+}
+
+int
+journal_remember(struct journal *j, struct span key, struct span value, int64_t offset, struct err *ret_err)
+{
+	struct begun *b = calloc(1, sizeof *b);
+
+	if (b == NULL)
+		abort();
+	arena_init(&b->arena);
+	if (record_read(key, value, &b->arena, &b->read, ret_err) != 0) {
+		begun_free(b);
+		return err_prefix(ret_err, "journal record %" PRId32 "@%" PRId64, j->partition, offset);
+	}
+	if (j->has_id && memcmp(j->id, b->read.journal_id, JOURNAL_ID_BYTES) != 0) {
+		begun_free(b);
+		return err_set(ret_err, ERR_REFUSE, "journal record %" PRId32 "@%" PRId64 " belongs to another journal than those before it",
+		    j->partition, offset);
+	}
+	j->has_id = true;
+	memcpy(j->id, b->read.journal_id, JOURNAL_ID_BYTES);
+	j->last_seq = b->read.seq;
+	if (b->read.seq > j->seq)
+		j->seq = b->read.seq;
+	if (b->read.state == RECORD_DONE && b->read.offset >= 0)
+		remember_answer(j, b->read.offset, b->read.digest);
+	if (key.data[0] == '#')
+		begun_free(b);
+	else
+		remember_request(j, key, b, offset);
+	return 0;
+}
+
+static int
+by_offset(const void *a, const void *b)
+{
+	const struct answered *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static int
+parse_metadata(const char *text, unsigned char ret_id[JOURNAL_ID_BYTES], uint64_t *ret_seq, int64_t *ret_time_ms)
+{
+	char id[2 * JOURNAL_ID_BYTES + 1];
+	int end = 0;
+
+	if (text == NULL || sscanf(text, "tokend/1 %32[0-9a-f] %" SCNu64 " %" SCNd64 " %n", id, ret_seq, ret_time_ms, &end) != 3 ||
+	    strlen(id) != 2 * JOURNAL_ID_BYTES || end == 0)
+		return -1;
+	for (size_t i = 0; i < JOURNAL_ID_BYTES; i++) {
+		unsigned byte;
+
+		if (sscanf(id + 2 * i, "%2x", &byte) != 1)
+			return -1;
+		ret_id[i] = (unsigned char)byte;
+	}
+	return 0;
+}
+
+void
+journal_metadata(const struct journal *j, uint64_t seq, int64_t now_ms, const char *transactional_id,
+    char ret_text[OFFSET_METADATA_ROOM])
+{
+	char id[2 * JOURNAL_ID_BYTES + 1];
+	int n = snprintf(ret_text, OFFSET_METADATA_ROOM, "tokend/1 %s %" PRIu64 " %" PRId64 " %s",
+	    text_hex(span_of(j->id, JOURNAL_ID_BYTES), id), seq, now_ms, transactional_id);
+
+	assert(n > 0 && n < OFFSET_METADATA_ROOM);      /* config.c bounds the transactional id */
+	(void)n;
+}
+
+/* The committed offset's metadata against what was read: has the journal gone backwards? */
+static int
+hold_against_metadata(struct journal *j, const struct journal_found *f, struct err *ret_err)
+{
+	unsigned char id[JOURNAL_ID_BYTES];
+	uint64_t seq;
+	int64_t time_ms, now_ms = clock_wall_ms();
+	uint64_t forgotten_ms = duration_ms(DURATION_WINDOW) - 2 * duration_ms(DURATION_SKEW);
+
+	if (parse_metadata(f->metadata, id, &seq, &time_ms) != 0)
+		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64 " carries no metadata of ours", f->offset);
+	if (f->offset < f->request_low || f->offset > f->request_high)
+		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64 " lies outside the request log (%" PRId64 " to %" PRId64 ")",
+		    f->offset, f->request_low, f->request_high);
+	if (!j->has_id) {
+		if (now_ms < time_ms + (int64_t)forgotten_ms)
+			return err_set(ret_err, ERR_REFUSE, "the journal is empty, but offset %" PRId64 " was committed with its record %" PRIu64,
+			    f->offset, seq);
+		j->has_id = true;               /* idle past the window: the floor covers what is gone */
+		memcpy(j->id, id, JOURNAL_ID_BYTES);
+	} else if (memcmp(j->id, id, JOURNAL_ID_BYTES) != 0)
+		return err_set(ret_err, ERR_REFUSE, "the journal is another one than offset %" PRId64 " was committed with", f->offset);
+	else if (j->last_seq < seq)
+		return err_set(ret_err, ERR_REFUSE, "the journal ends with record %" PRIu64 ", but %" PRIu64 " was committed",
+		    j->last_seq, seq);
+	if (j->seq < seq)
+		j->seq = seq;
+	return 0;
+}
+
+int
+journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_start, struct err *ret_err)
+{
+	if (f->has_offset && hold_against_metadata(j, f, ret_err) != 0)
+		return -1;
+	if (!j->has_id) {
+		j->has_id = true;
+		random_bytes(j->id, sizeof j->id);
+	}
+	j->least = f->journal_high;
+	j->marker_offsets = f->marker_offsets;
+	*ret_start = f->has_offset ? f->offset : f->request_low;
+	qsort(j->answered, j->n_answered, sizeof *j->answered, by_offset);
+	journal_passed(j, *ret_start);
+	return 0;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------------- */
+
+void
+journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32], struct journal_look *ret)
+{
+	const struct entry *e = find(j, key_hash);
+
+	memset(ret, 0, sizeof *ret);
+	if (e == NULL)
+		return;
+	memcpy(ret->fingerprint, e->fingerprint, 32);
+	ret->done = e->state == ENTRY_DONE;
+	if (memcmp(e->fingerprint, fingerprint, 32) != 0)
+		ret->seen = JOURNAL_OTHER_BYTES;
+	else if (e->state == ENTRY_DONE) {
+		ret->seen = JOURNAL_DONE;
+		ret->offset = e->at.offset;
+	} else if (e->state == ENTRY_IN_FLIGHT) {
+		ret->seen = JOURNAL_IN_FLIGHT;
+		ret->holder = e->at.holder;
+	} else
+		ret->seen = JOURNAL_BEGUN;
+}
+
+enum journal_place
+journal_place(const struct journal *j, int64_t offset, const unsigned char digest[32])
+{
+	struct answered key = { .offset = offset };
+	const struct answered *a = j->n_answered == j->answered_from ? NULL :
+	    bsearch(&key, j->answered + j->answered_from, j->n_answered - j->answered_from, sizeof key, by_offset);
+
+	if (a != NULL)
+		return memcmp(a->digest, digest, 32) == 0 ? JOURNAL_PLACE_ANSWERED : JOURNAL_PLACE_OTHER;
+	for (const struct begun *b = j->begun; b != NULL; b = b->next)
+		if (b->record_offset == offset && memcmp(b->digest, digest, 32) != 0)
+			return JOURNAL_PLACE_OTHER;
+	return JOURNAL_PLACE_FREE;
+}
+
+int64_t
+journal_floor(uint64_t deadline_most_ms, int64_t now)
+{
+	return now - (int64_t)(duration_ms(DURATION_WINDOW) / 1000) + (int64_t)(deadline_most_ms / 1000) +
+	    4 * (int64_t)(duration_ms(DURATION_SKEW) / 1000);
+}
+
+size_t
+journal_entries(const struct journal *j)
+{
+	return j->used;
+}
+
+uint64_t
+journal_seq(const struct journal *j)
+{
+	return j->seq;
+}
+
+void
+journal_passed(struct journal *j, int64_t watermark)
+{
+	while (j->answered_from < j->n_answered && j->answered[j->answered_from].offset < watermark)
+		j->answered_from++;
+	if (j->answered_from == j->n_answered && j->answered != NULL) {
+		free(j->answered);
+		j->answered = NULL;
+		j->n_answered = j->answered_room = j->answered_from = 0;
+	}
+}
+
+/* ---- holding ------------------------------------------------------------------------------------------------------- */
+
+/* What an earlier life had closed, and what it left open, of which nobody knows. */
+static void
+inherit(struct attempts *to, const struct record_read *r, struct arena *a)
+{
+	to->begun = r->attempts;
+	to->previous = r->previous;
+	for (size_t i = 0; i < r->n_closed && to->n_closed < ATTEMPTS_CLOSED_MOST; i++) {
+		struct attempt kept = r->closed[i];
+
+		kept.cluster = (const char *)arena_copy(a, span_str(kept.cluster)).data;
+		attempts_close(to, &kept, kept.fate, a);
+	}
+	if (r->has_attempt && to->n_closed < ATTEMPTS_CLOSED_MOST) {
+		struct attempt open = r->attempt;
+
+		open.cluster = (const char *)arena_copy(a, span_str(open.cluster)).data;
+		attempts_close(to, &open, FATE_UNKNOWN, a);
+		to->previous = FATE_UNKNOWN;
+	}
+}
+
+void
+journal_admit(struct journal *j, struct ticket *t)
+{
+	struct entry *e = insert(j, t->key_hash);
+
+	if (e->state == ENTRY_BEGUN) {
+		struct begun *b = e->at.begun;
+
+		inherit(&t->attempts, &b->read, &t->arena);
+		t->journaled = true;
+		begun_unlink(j, b);
+		begun_free(b);
+	}
+	e->state = ENTRY_IN_FLIGHT;
+	e->kind = t->journal_key.data[0];
+	e->at.holder = t;
+	e->deadline = t->request.deadline;
+	memcpy(e->fingerprint, t->fingerprint, 32);
+	t->holder = true;
+}
+
+void
+journal_settled(struct journal *j, const struct ticket *t, int64_t journal_offset)
+{
+	struct entry *e = find(j, t->key_hash);
+
+	assert(e != NULL && e->state == ENTRY_IN_FLIGHT && e->at.holder == t);
+	e->state = ENTRY_DONE;
+	e->at.offset = journal_offset;
+	if (t->token_id != NULL)
+		memcpy(e->delivered, t->attempts.current.uuid + 8, sizeof e->delivered);
+	if (t->attempts.begun > 0)
+		e->last_not_after = (uint32_t)(t->attempts.current.not_after_ms / 1000);
+}
+
+void
+journal_forget(struct journal *j, const struct ticket *t)
+{
+	struct entry *e = find(j, t->key_hash);
+
+	if (e != NULL && e->state == ENTRY_IN_FLIGHT && e->at.holder == t)
+		drop(j, e);
+}
+
+/* "C9:telemetry,8:order-17" -> its two parts, in the arena. record_read has checked the form. */
+static void
+split_key(struct span key, struct arena *a, const char **ret_principal, const char **ret_request_id)
+{
+	char *end;
+	size_t n = strtoul((const char *)key.data + 1, &end, 10);
+
+	*ret_principal = (const char *)arena_copy(a, span_of(end + 1, n)).data;
+	end += 1 + n + 1;
+	n = strtoul(end, &end, 10);
+	*ret_request_id = (const char *)arena_copy(a, span_of(end + 1, n)).data;
+}
+
+static void
+hand_stray(struct journal *j, struct begun *b, struct ticket *t)
+{
+	struct entry *e = find(j, b->key_hash);
+
+	t->record.partition = j->partition;
+	t->record.offset = -1;
+	t->journal_key = arena_copy(&t->arena, b->key);
+	t->key_hash = b->key_hash;
+	t->verified = t->holder = t->journaled = true;
+	t->request.method = b->key.data[0] == 'R' ? METHOD_REVOKE_TOKEN : METHOD_CREATE_TOKEN;
+	split_key(t->journal_key, &t->arena, &t->request.principal, &t->request.request_id);
+	t->principal = t->request.principal;
+	t->request.deadline = b->read.deadline;
+	memcpy(t->fingerprint, b->read.fingerprint, 32);
+	inherit(&t->attempts, &b->read, &t->arena);
+	e->state = ENTRY_IN_FLIGHT;
+	e->at.holder = t;
+	begun_unlink(j, b);
+	begun_free(b);
+}
+
+bool
+journal_stray(struct journal *j, int64_t start, int64_t high, struct ticket *t)
+{
+	struct begun *b = j->begun;
+
+	while (b != NULL && b->record_offset >= start && b->record_offset < high)
+		b = b->next;
+	if (b != NULL)
+		hand_stray(j, b, t);
+	return b != NULL;
+}
+
+bool
+journal_stray_at(struct journal *j, int64_t offset, struct ticket *t)
+{
+	struct begun *b = j->begun;
+
+	while (b != NULL && b->record_offset != offset)
+		b = b->next;
+	if (b != NULL)
+		hand_stray(j, b, t);
+	return b != NULL;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------- */
+
+int64_t
+journal_least(const struct journal *j)
+{
+	return j->least;
+}
+
+void
+journal_delivered(struct journal *j, int64_t offset)
+{
+	if (offset + 1 + j->marker_offsets > j->least)
+		j->least = offset + 1 + j->marker_offsets;
+}
+
+struct span
+journal_intent(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
+{
+	*ret_seq = ++j->seq;
+	return record_write(&(struct record_written){
+	    .journal_id = j->id, .seq = j->seq, .state = RECORD_INTENT, .fingerprint = t->fingerprint, .digest = t->digest,
+	    .offset = t->record.offset, .deadline = t->request.deadline, .attempts = &t->attempts,
+	    .attempt = t->attempts.open ? &t->attempts.current : NULL }, a);
+}
+
+struct span
+journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
+{
+	*ret_seq = ++j->seq;
+	return record_write(&(struct record_written){
+	    .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE, .fingerprint = t->fingerprint, .digest = t->digest,
+	    .offset = t->record.offset, .deadline = t->request.deadline, .attempts = &t->attempts,
+	    .attempt = t->token_id != NULL ? &t->attempts.current : NULL, .stored = t->stored,
+	    .token_id = t->token_id, .request = &t->request,
+	    .token_expires = t->job.token_expires, .token_expires_at = t->job.token_expires_at }, a);
+}
+
+struct span
+journal_answer(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
+{
+	*ret_seq = ++j->seq;
+	return record_write(&(struct record_written){
+	    .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE, .fingerprint = t->verified ? t->fingerprint : NULL,
+	    .digest = t->digest, .offset = t->record.offset }, a);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One partition's memory: which requests were begun or answered, which offsets are answered, and what may be written next.
+ *
+ * It is filled by the restorer (journal_remember, record by record, then journal_open) and belongs to the loop from then on. The
+ * index keeps 72 bytes an entry (96 with the table's slack); replies stay in Kafka and are read back by offset. */
+#ifndef TOKEND_JOURNAL_H
+#define TOKEND_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/base/span.h"
+#include "service/ticket.h"
+
+struct err;
+struct journal;                         /* opaque */
+
+#define JOURNAL_ID_BYTES 16
+#define JOURNAL_KEY_MOST 256
+
+/* ---- keys ---------------------------------------------------------------------------------------------------------- */
+
+/* C<n>:<principal>,<n>:<request_id> (R... for a RevokeToken): the request's own life. In the arena. */
+struct span journal_request_key(struct arena *a, enum method m, const char *principal, const char *request_id);
+/* #<partition>:<offset>: every other answer. */
+struct span journal_offset_key(struct arena *a, int32_t partition, int64_t offset);
+/* The first 8 bytes of its SHA-256: what the index and an attempt's uuid begin with. */
+uint64_t journal_key_hash(struct span key);
+
+/* ---- restoring (any one thread) ------------------------------------------------------------------------------------ */
+
+struct journal *journal_new(int32_t partition);
+void journal_free(struct journal *j);
+
+/* Take in one committed record, in the journal's order. Fails (the partition stays closed) on a record that cannot be read or needs a newer
+ * reader; the sentence names its offset. */
+int journal_remember(struct journal *j, struct span key, struct span value, int64_t offset, struct err *ret_err);
+
+/* What else was found at the assignment. */
+struct journal_found {
+	bool has_offset;                /* a committed offset exists */
+	int64_t offset;
+	const char *metadata;           /* its metadata; NULL or "": none */
+	int64_t request_low, request_high;     /* the request partition's log */
+	int64_t journal_high;           /* the journal partition's high watermark, aborted records and markers counted */
+	int marker_offsets;             /* how many offsets a transaction's end takes: 1; 0 on a broker that writes no markers */
+};
+
+/* May this partition be worked on, and from where (R11)? Fails with the reason when the journal went backwards. On success the start of reading stands in
+ * *ret_start and the journal is ready for the loop. */
+int journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_start, struct err *ret_err);
+
+/* ---- looking (loop thread from here on) ---------------------------------------------------------------------------- */
+
+enum journal_seen {
+	JOURNAL_NEW,                    /* never begun */
+	JOURNAL_BEGUN,                  /* an INTENT of an earlier life is open, and nobody holds it yet */
+	JOURNAL_IN_FLIGHT,              /* *ret_holder works on it */
+	JOURNAL_DONE,                   /* decided; the record lies at *ret_offset */
+	JOURNAL_OTHER_BYTES             /* begun or decided under another fingerprint; *ret_done says which */
+};
+struct journal_look {
+	enum journal_seen seen;
+	struct ticket *holder;
+	int64_t offset;
+	bool done;
+	unsigned char fingerprint[32];  /* the stored one */
+};
+void journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32], struct journal_look *ret);
+
+/* What an earlier life knew of the record at this offset. */
+enum journal_place {
+	JOURNAL_PLACE_FREE,             /* nothing */
+	JOURNAL_PLACE_ANSWERED,         /* it was answered, this very record */
+	JOURNAL_PLACE_OTHER             /* it answered or began another record there: the request topic is another one (R11) */
+};
+enum journal_place journal_place(const struct journal *j, int64_t offset, const unsigned char digest[32]);
+
+/* For a deadline (Unix seconds) at or below this floor, absence proves nothing. */
+int64_t journal_floor(uint64_t deadline_most_ms, int64_t now);
+
+size_t journal_entries(const struct journal *j);
+uint64_t journal_seq(const struct journal *j);
+
+/* ---- holding ------------------------------------------------------------------------------------------------------- */
+
+/* t is the request's own from now on. What an earlier life left open is taken over: its attempts are in t->attempts, the open one closed as unknown. */
+void journal_admit(struct journal *j, struct ticket *t);
+/* Decided: the DONE lies at that journal offset. */
+void journal_settled(struct journal *j, const struct ticket *t, int64_t journal_offset);
+/* The ticket goes and nothing of it was ever written. */
+void journal_forget(struct journal *j, const struct ticket *t);
+
+/* INTENTs of an earlier life whose record nobody will bring: it lies below start, or at or past high. Makes t, a fresh ticket without a record, the
+ * holder of one of them (principal, request ID, fingerprint, deadline, attempts: all closed), so that it can be ended like any other; false when
+ * there is none. */
+bool journal_stray(struct journal *j, int64_t start, int64_t high, struct ticket *t);
+/* The same for the one whose record lies at that very offset, and is refused or skipped now. */
+bool journal_stray_at(struct journal *j, int64_t offset, struct ticket *t);
+/* The watermark has passed: what lies below is no longer asked for. */
+void journal_passed(struct journal *j, int64_t watermark);
+
+/* ---- writing ------------------------------------------------------------------------------------------------------- */
+
+/* Each gives the value of the next record, in the arena, and spends a seq. */
+struct span journal_intent(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq);
+/* The request's own DONE: status and reply are in t->stored. */
+struct span journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq);
+/* Any other answer: only that this record was answered. */
+struct span journal_answer(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq);
+
+/* What is committed beside the offset. */
+void journal_metadata(const struct journal *j, uint64_t seq, int64_t now_ms, const char *transactional_id,
+    char ret_text[OFFSET_METADATA_ROOM]);
+/* Where the partition's next journal record must be delivered at or above; and what became of a transaction's. */
+int64_t journal_least(const struct journal *j);
+void journal_delivered(struct journal *j, int64_t offset);
+
+/* ---- reading a stored reply back ----------------------------------------------------------------------------------- */
+
+struct journal_reply {
+	struct span stored;             /* as conclude made it */
+	int code;
+	const char *message;
+	const char *token_id;           /* "" when none */
+};
+/* Is value the DONE of that key? Anything else: ERR_RETRY (compaction moved it: look the entry up anew). */
+int journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret, struct err *ret_err);
+
+#endif

@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request's way, from the record to its committed reply:
+ *
+ *   record -> headers -> verify -> decode -> journal (seen?) -> authorize -> dispatch (permit) -> journal (intent) => publish
+ *          => workers => conclude (~ timers: another lap) -> seal -> publish (reply + outcome + offsets, one transaction) -> watermark
+ *
+ * (=> crosses a thread.) Nothing calls backwards: a retry is a new lap through the same rooms. A turn takes in whatever has come back, and lets every ticket
+ * walk as far as it can; what waits, waits in a state, on a timer, in a line or in the batch. */
+#include "service/pipeline.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "service/authorize.h"
+#include "service/base/clock.h"
+#include "service/base/config.h"
+#include "service/base/durations.h"
+#include "service/base/log.h"
+#include "service/base/metrics.h"
+#include "service/base/random.h"
+#include "service/base/text.h"
+#include "service/batch.h"
+#include "service/conclude.h"
+#include "service/decode.h"
+#include "service/dispatch.h"
+#include "service/headers.h"
+#include "service/intake.h"
+#include "service/journal.h"
+#include "service/ops.h"
+#include "service/pipeline_private.h"
+#include "service/policy.h"
+#include "service/publish.h"
+#include "service/restore.h"
+#include "service/timers.h"
+#include "service/verify.h"
+#include "service/watermark.h"
+#include "workers/pool.h"
+
+#define TICKETS_BYTES_MOST (64u * 1024 * 1024)
+#define READ_A_TURN 256                 /* of one partition, so that none holds up the others */
+#define IDLE_MS 1000                    /* the group wants to be polled even when nothing happens */
+
+void
+pipeline_break(struct pipeline *p, const struct err *why)
+{
+	if (p->broken)
+		return;
+	p->broken = true;
+	p->why = *why;
+}
+
+int64_t
+pipeline_now(void)
+{
+	return clock_wall_ms() / 1000;
+}
+
+/* ---- leaving ------------------------------------------------------------------------------------------------------- */
+
+static void
+unlink_waiter(struct ticket *t)
+{
+	struct ticket **at;
+
+	if (t->waits_for == NULL)
+		return;
+	at = &t->waits_for->waiters;
+	while (*at != t)
+		at = &(*at)->line_next;
+	*at = t->line_next;
+	t->waits_for = NULL;
+}
+
+void
+pipeline_drop(struct pipeline *p, struct ticket *t)
+{
+	while (t->waiters != NULL)
+		pipeline_drop(p, t->waiters);
+	unlink_waiter(t);
+	if (t->state == TICKET_QUEUED)
+		dispatch_withdraw(p->dispatch, t);
+	if (t->state == TICKET_INTENT)
+		dispatch_unused(p->dispatch, t);
+	if (t->item.queued)
+		batch_withdraw(p->batch, &t->item);
+	if (t->asked != NULL)
+		t->asked->ticket = NULL;
+	timers_clear(p->timers, t);
+	pool_return(p->pool, &t->job);
+	policy_release(t->policy);
+	t->policy = NULL;
+	if (t->holder)
+		journal_forget(t->assignment->journal, t);
+	p->tickets--;
+	p->tickets_bytes -= t->counted_bytes;
+	ticket_free(t);
+}
+
+/* Nothing of it may be in the journal yet: then the successor finds it new. Else it goes on where this life leaves it. */
+static void
+hand_over_or_drop(struct pipeline *p, struct ticket *t)
+{
+	if (t->journaled)
+		answer_hand_over(p, t);
+	else
+		pipeline_drop(p, t);
+}
+
+void
+pipeline_leave(struct pipeline *p, struct ticket *t)
+{
+	switch (t->state) {
+	case TICKET_QUEUED:
+		dispatch_withdraw(p->dispatch, t);
+		break;
+	case TICKET_INTENT:
+		if (!t->item.queued)
+			return;         /* its commit comes back */
+		batch_withdraw(p->batch, &t->item);
+		attempts_settle(&t->attempts, FATE_NOT_SENT, &t->arena);
+		if (t->journaled)
+			dispatch_unused(p->dispatch, t);
+		break;
+	case TICKET_FETCHING:
+		pipeline_drop(p, t);
+		return;
+	case TICKET_BACKOFF:
+		break;
+	default:
+		return;                 /* WAITING goes where its holder goes; the others come back by themselves */
+	}
+	timers_clear(p->timers, t);
+	hand_over_or_drop(p, t);
+}
+
+/* ---- a new record -------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+deadline_boot_ms(const struct ticket *t)
+{
+	int64_t left_ms = t->request.deadline * 1000 - clock_wall_ms();
+
+	return clock_boot_ms() + (left_ms > 0 ? (uint64_t)left_ms : 0);
+}
+
+static void
+to_line(struct pipeline *p, struct ticket *t)
+{
+	ticket_move(t, TICKET_QUEUED);
+	dispatch_queue(p->dispatch, t);
+	timers_set(p->timers, t, deadline_boot_ms(t));
+}
+
+/* The record is refused. Had an earlier life begun it nevertheless, that ends here, too. */
+static void
+refuse(struct pipeline *p, struct ticket *t)
+{
+	struct ticket *stray = ticket_new(t->assignment);
+
+	if (journal_stray_at(t->assignment->journal, t->record.offset, stray)) {
+		p->tickets++;
+		answer_stray(p, stray);
+	} else
+		ticket_free(stray);
+	answer_status(p, t);
+}
+
+void
+pipeline_fetch(struct pipeline *p, struct ticket *t)
+{
+	struct restoration *q = calloc(1, sizeof *q);
+	struct journal_look look;
+	unsigned char *key;
+
+	if (q == NULL || (key = malloc(t->journal_key.bytes)) == NULL)
+		abort();
+	journal_look(t->assignment->journal, t->key_hash, t->fingerprint, &look);
+	memcpy(key, t->journal_key.data, t->journal_key.bytes);
+	q->kind = RESTORE_REPLY;
+	q->partition = t->assignment->partition;
+	q->offset = look.offset;
+	q->key = span_of(key, t->journal_key.bytes);
+	q->ticket = t;
+	t->asked = q;
+	restore_ask(p->restore, q);
+}
+
+static void
+wait_for(struct ticket *t, struct ticket *holder)
+{
+	ticket_move(t, TICKET_WAITING);
+	t->waits_for = holder;
+	t->line_next = holder->waiters;
+	holder->waiters = t;
+}
+
+static void
+refuse_reused(struct pipeline *p, struct ticket *t, const struct journal_look *look)
+{
+	char hex[65];
+
+	status_set(&t->status, STATUS_REQUEST_ID_REUSED, "request_id \"%s\" was used before, with other bytes", t->request.request_id);
+	status_detail(&t->status, "fingerprint", "%s", text_hex(span_of(look->fingerprint, 32), hex));
+	status_detail(&t->status, "state", "%s", look->done ? "DONE" : "IN_FLIGHT");
+	refuse(p, t);
+}
+
+/* The request's own ticket from here on: whatever ends it is its outcome. */
+static void
+admit(struct pipeline *p, struct ticket *t, bool is_new)
+{
+	int64_t now = pipeline_now();
+
+	journal_admit(t->assignment->journal, t);
+	if (decode_values(p->o.config, &t->arena, &t->request, &t->status) != 0) {
+		answer_status(p, t);
+		return;
+	}
+	if (now >= t->request.deadline) {
+		conclude_deadline(t);
+		answer_status(p, t);
+		return;
+	}
+	if (authorize_request(p->authorize, t->policy, t->record.partition, &t->request, now, is_new, &t->status) != 0) {
+		answer_status(p, t);
+		return;
+	}
+	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
+		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS, "%u attempts ended without a word on whether a token was created",
+		    attempts_unknown(&t->attempts));
+		answer_status(p, t);
+		return;
+	}
+	to_line(p, t);
+}
+
+/* It verified and can be read: does the journal know it? */
+static void
+look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
+{
+	int64_t now = pipeline_now(), skew = (int64_t)(duration_ms(DURATION_SKEW) / 1000);
+	struct journal_look look;
+
+	t->journal_key = journal_request_key(&t->arena, t->request.method, t->request.principal, t->request.request_id);
+	t->key_hash = journal_key_hash(t->journal_key);
+	journal_look(t->assignment->journal, t->key_hash, t->fingerprint, &look);
+	switch (look.seen) {
+	case JOURNAL_OTHER_BYTES:
+		refuse_reused(p, t, &look);
+		return;
+	case JOURNAL_IN_FLIGHT:
+		wait_for(t, look.holder);
+		return;
+	case JOURNAL_DONE:
+		ticket_move(t, TICKET_FETCHING);
+		pipeline_fetch(p, t);
+		return;
+	case JOURNAL_BEGUN:
+		admit(p, t, false);
+		return;
+	case JOURNAL_NEW:
+		break;
+	}
+	if (t->request.deadline + skew <= journal_floor(p->o.config->deadline_most_ms, now)) {
+		status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than what is remembered; an earlier reply may exist");
+		refuse(p, t);
+	} else if (authorize_record(key, &t->request, now, &t->status) != 0)
+		refuse(p, t);
+	else
+		admit(p, t, true);
+}
+
+/* Who speaks, and what is said. False: t->status refuses the record. */
+static bool
+read_request(struct pipeline *p, struct ticket *t, bool outside_read, struct verification *v, bool signature_good)
+{
+	if (!outside_read)
+		return false;
+	if (t->metadata.method != METHOD_CREATE_TOKEN) {
+		status_set(&t->status, STATUS_UNKNOWN_METHOD, "%s is declared, and not built in this version",
+		    headers_method_name(t->metadata.method));
+		return false;
+	}
+	if (!signature_good)
+		return false;
+	if (decode_shape(p->o.config, t->metadata.method, t->metadata.body, t->record.key, v->key->principal, &t->arena, &t->request,
+	    &t->status) != 0)
+		return false;
+	t->verified = true;
+	t->principal = v->key->principal;
+	return true;
+}
+
+static void
+walk(struct pipeline *p, struct ticket *t)
+{
+	struct status bad_signature;
+	bool outside_read = headers_read(p->o.config, &t->record, &t->metadata, &t->status) == 0, signature_good;
+	struct verification v = { .metadata = &t->metadata, .policy = t->policy };
+
+	signature_good = verify_signature(&v, &bad_signature) == 0;
+	memcpy(t->fingerprint, v.fingerprint, sizeof t->fingerprint);
+	memcpy(t->digest, v.digest, sizeof t->digest);
+	switch (journal_place(t->assignment->journal, t->record.offset, t->digest)) {
+	case JOURNAL_PLACE_ANSWERED:
+		watermark_answered(t->assignment->watermark, t->record.offset);
+		pipeline_drop(p, t);
+		return;
+	case JOURNAL_PLACE_OTHER: {
+		struct assignment *a = t->assignment;
+		struct err e;
+
+		err_set(&e, ERR_REFUSE, "the record at offset %lld is another one than the journal knows", (long long)t->record.offset);
+		hold_lose(p, a);
+		hold_close(p, a->partition, a->generation, &e);
+		return;
+	}
+	case JOURNAL_PLACE_FREE:
+		break;
+	}
+	if (!headers_key_valid(&t->record)) {
+		answer_dead_letter(p, t, "invalid_key");
+		return;
+	}
+	if (outside_read && !signature_good && t->metadata.method == METHOD_CREATE_TOKEN)
+		t->status = bad_signature;
+	if (read_request(p, t, outside_read, &v, signature_good))
+		look_up(p, t, v.key);
+	else
+		refuse(p, t);
+}
+
+static void
+read_partition(struct pipeline *p, struct assignment *a)
+{
+	for (int n = 0; n < READ_A_TURN && a->state == ASSIGNMENT_OPEN; n++) {
+		struct ticket *t;
+
+		if (a->n_tickets >= p->o.config->max_pending || p->tickets_bytes >= TICKETS_BYTES_MOST || !watermark_room(a->watermark))
+			return;
+		t = ticket_new(a);
+		if (!intake_read(p->intake, a->partition, &t->arena, &t->record)) {
+			a->readable = false;
+			ticket_free(t);
+			return;
+		}
+		if (!watermark_take(a->watermark, t->record.offset)) {
+			ticket_free(t);
+			continue;
+		}
+		p->tickets++;
+		t->counted_bytes = t->arena.used_bytes + sizeof *t;
+		p->tickets_bytes += t->counted_bytes;
+		t->policy = policy_hold(p->policy);
+		walk(p, t);
+	}
+}
+
+static void
+read_records(struct pipeline *p)
+{
+	if (intake_woken(p->intake))
+		for (struct assignment *a = p->assignments; a != NULL; a = a->next)
+			a->readable = true;
+	for (struct assignment *a = p->assignments; a != NULL; a = a->next)
+		if (a->readable && a->state == ASSIGNMENT_OPEN)
+			read_partition(p, a);
+}
+
+/* Could a partition be read further at once? */
+static bool
+more_to_read(const struct pipeline *p)
+{
+	for (const struct assignment *a = p->assignments; a != NULL; a = a->next)
+		if (a->readable && a->state == ASSIGNMENT_OPEN && a->n_tickets < p->o.config->max_pending &&
+		    p->tickets_bytes < TICKETS_BYTES_MOST && watermark_room(a->watermark))
+			return true;
+	return false;
+}
+
+/* ---- permits and intents ------------------------------------------------------------------------------------------- */
+
+static void
+begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
+{
+	struct ticket *t;
+	uint64_t retry;
+
+	while ((t = dispatch_next(p->dispatch, now_boot_ms, &retry)) != NULL) {
+		timers_clear(p->timers, t);
+		if (t->attempts.begun > 0 &&
+		    authorize_request(p->authorize, t->policy, t->record.partition, &t->request, pipeline_now(), false, &t->status) != 0) {
+			dispatch_unused(p->dispatch, t);
+			answer_status(p, t);
+			continue;
+		}
+		dispatch_begin(p->dispatch, t);
+		answer_intent(p, t);
+	}
+	if (retry < *wake_boot_ms)
+		*wake_boot_ms = retry;
+}
+
+/* ---- what comes back ----------------------------------------------------------------------------------------------- */
+
+static void
+call_returned(struct pipeline *p, struct ticket *t)
+{
+	const char *cluster = p->o.config->clusters[t->request.cluster].name;
+	uint64_t wait_ms = 0, now = clock_boot_ms();
+
+	dispatch_returned(p->dispatch, t, now);
+	if (t->assignment->state == ASSIGNMENT_LOST) {
+		if (t->job.verdict == VERDICT_CREATED) {
+			metrics_add(metrics_at(METRIC_LOST_STRINGS, cluster, NULL), 1);
+			log_warn("conclude", "a token was created for a partition that was lost meanwhile; its attempt is closed by whoever has it now",
+			    LOG_S("cluster", cluster), LOG_S("token_id", t->job.created_id), LOG_N("partition", t->record.partition),
+			    LOG_N("offset", t->record.offset));
+		}
+		pipeline_drop(p, t);
+		return;
+	}
+	switch (conclude_outcome(t, random_dice(), &wait_ms)) {
+	case CONCLUDE_DELIVER:
+		if (!t->job.marker_intact)
+			dispatch_shut(p->dispatch, t->request.cluster);
+		answer_token(p, t);
+		break;
+	case CONCLUDE_END:
+		answer_status(p, t);
+		break;
+	case CONCLUDE_RETRY:
+		metrics_add(metrics_at(METRIC_RETRIES, cluster, verdict_label(t->job.verdict)), 1);
+		log_info("conclude", "an attempt ended without a token; another follows", LOG_S("request_id", t->request.request_id),
+		    LOG_S("principal", t->principal), LOG_S("cluster", cluster), LOG_N("attempt", t->attempts.current.number),
+		    LOG_S("verdict", verdict_label(t->job.verdict)), LOG_S("why", t->job.message), LOG_N("wait_ms", wait_ms),
+		    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
+		if (t->assignment->state == ASSIGNMENT_DRAINING) {
+			answer_hand_over(p, t);
+			break;
+		}
+		ticket_move(t, TICKET_BACKOFF);
+		timers_set(p->timers, t, now + wait_ms < deadline_boot_ms(t) ? now + wait_ms : deadline_boot_ms(t));
+		break;
+	}
+}
+
+static void
+take_outcomes(struct pipeline *p)
+{
+	struct mail *mail, *next;
+
+	for (mail = mailbox_take(p->outcomes); mail != NULL; mail = next) {
+		next = mail->next;
+		call_returned(p, ((struct job *)mail)->owner);
+	}
+}
+
+static void
+answer_committed(struct pipeline *p, struct ticket *t)
+{
+	struct ticket *w;
+
+	if (t->handing_over || t->assignment->state == ASSIGNMENT_LOST) {
+		pipeline_drop(p, t);
+		return;
+	}
+	if (t->holder)
+		journal_settled(t->assignment->journal, t, t->item.out[0].delivered_offset);
+	answer_settled(p, t);
+	while ((w = t->waiters) != NULL) {
+		unlink_waiter(w);
+		w->stored = arena_copy(&w->arena, t->stored);
+		w->code = t->code;
+		w->status = t->status;
+		answer_again(p, w);
+	}
+	pipeline_drop(p, t);
+}
+
+static void
+intent_committed(struct pipeline *p, struct ticket *t, uint64_t commit_began_boot_ms)
+{
+	t->journaled = true;
+	if (t->assignment->state == ASSIGNMENT_OPEN) {
+		ticket_move(t, TICKET_CALLING);
+		dispatch_call(p->dispatch, t, commit_began_boot_ms);
+		return;
+	}
+	attempts_settle(&t->attempts, FATE_NOT_SENT, &t->arena);
+	if (t->assignment->state == ASSIGNMENT_LOST) {
+		pipeline_drop(p, t);
+		return;
+	}
+	dispatch_unused(p->dispatch, t);
+	answer_hand_over(p, t);
+}
+
+/* Not committed, for certain, and not queued again: the partition does not go on as it was. */
+static void
+aborted(struct pipeline *p, struct transaction *x)
+{
+	bool anew = false;
+
+	log_warn("publish", "a transaction was aborted", LOG_S("error", x->err.text), LOG_T("stale", x->result == TRANSACTION_STALE));
+	for (struct item *it = x->items, *next; it != NULL; it = next) {
+		next = it->next;
+		pipeline_drop(p, it->ticket);
+	}
+	for (size_t i = 0; i < x->n_touched; i++) {
+		struct touched *t = &x->touched[i];
+
+		if (t->assignment->state == ASSIGNMENT_LOST)
+			continue;
+		if (x->result == TRANSACTION_STALE || t->too_low)
+			hold_lose(p, t->assignment);
+		if (t->too_low)
+			hold_close(p, t->partition, t->assignment->generation, &x->err);
+		anew |= t->unreported && !t->too_low;
+	}
+	if (anew)
+		hold_begin_anew(p);
+}
+
+static void
+take_result(struct pipeline *p, struct transaction *x)
+{
+	if (x->n_touched == 0 || x->result == TRANSACTION_FATAL) {
+		pipeline_break(p, &x->err);
+		return;
+	}
+	batch_settle(p->batch, x);
+	if (x->result != TRANSACTION_COMMITTED)
+		aborted(p, x);
+	else
+		for (struct item *it = x->items, *next; it != NULL; it = next) {
+			next = it->next;
+			if (it->ticket->state == TICKET_INTENT)
+				intent_committed(p, it->ticket, x->commit_began_boot_ms);
+			else
+				answer_committed(p, it->ticket);
+		}
+	batch_done(x);
+}
+
+static void
+take_results(struct pipeline *p)
+{
+	struct mail *mail, *next;
+
+	for (mail = mailbox_take(p->results); mail != NULL; mail = next) {
+		next = mail->next;
+		take_result(p, (struct transaction *)mail);
+	}
+}
+
+static void
+take_due(struct pipeline *p, uint64_t now_boot_ms)
+{
+	struct ticket *t;
+
+	while ((t = timers_take(p->timers, now_boot_ms)) != NULL) {
+		if (t->state == TICKET_FETCHING) {
+			pipeline_fetch(p, t);
+			continue;
+		}
+		assert(t->state == TICKET_BACKOFF || t->state == TICKET_QUEUED);
+		if (pipeline_now() >= t->request.deadline) {
+			if (t->state == TICKET_QUEUED)
+				dispatch_withdraw(p->dispatch, t);
+			conclude_deadline(t);
+			answer_status(p, t);
+		} else if (t->state == TICKET_BACKOFF)
+			to_line(p, t);
+		else
+			timers_set(p->timers, t, deadline_boot_ms(t));
+	}
+}
+
+/* ---- the turn ------------------------------------------------------------------------------------------------------ */
+
+static bool
+over(const struct pipeline *p, uint64_t now_boot_ms)
+{
+	return p->broken || (p->stopping && ((hold_nothing(p) && !batch_busy(p->batch)) || now_boot_ms >= p->drain_until_boot_ms));
+}
+
+bool
+pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_err)
+{
+	uint64_t now = clock_boot_ms(), wake = now + IDLE_MS;
+	struct transaction *x;
+
+	atomic_store(&p->o.health->heartbeat_boot_ms, now);
+	hold_events(p);
+	hold_restored(p);
+	take_outcomes(p);
+	take_results(p);
+	take_due(p, now);
+	read_records(p);
+	begin_attempts(p, now, &wake);
+	dispatch_flush(p->dispatch);
+	if ((x = batch_next(p->batch)) != NULL)
+		publish_submit(p->publish, x);
+	hold_turn(p, now, &wake);
+	metrics_set(p->pending, (int64_t)p->tickets);
+
+	if (over(p, now)) {
+		if (!hold_nothing(p))
+			log_warn("loop", "ending with requests under way: the next instance goes on with them", LOG_N("tickets", p->tickets));
+		*ret_err = p->broken ? p->why : (struct err){ .text = "" };
+		return false;
+	}
+	if (p->stopping && p->drain_until_boot_ms < wake)
+		wake = p->drain_until_boot_ms;
+	if (timers_next(p->timers) < wake)
+		wake = timers_next(p->timers);
+	*ret_wake_boot_ms = more_to_read(p) ? now : wake;
+	return true;
+}
+
+void
+pipeline_drain(struct pipeline *p)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	atomic_store(&p->o.health->draining, 1);
+	log_info("loop", "draining", LOG_N("tickets", p->tickets));
+	hold_drain(p);
+}
+
+void
+pipeline_fds(const struct pipeline *p, int ret_fds[PIPELINE_FDS])
+{
+	ret_fds[0] = intake_fd(p->intake);
+	ret_fds[1] = mailbox_fd(p->outcomes);
+	ret_fds[2] = mailbox_fd(p->results);
+	ret_fds[3] = mailbox_fd(p->restored);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+struct pipeline *
+pipeline_new(const struct pipeline_options *o, struct err *ret_err)
+{
+	struct pipeline *p = calloc(1, sizeof *p);
+	struct pool_options pool;
+
+	if (p == NULL)
+		abort();
+	p->o = *o;
+	p->policy = policy_hold(o->policy);
+	p->pending = metrics_at(METRIC_PENDING, NULL, NULL);
+	p->assigned = metrics_at(METRIC_ASSIGNED, NULL, NULL);
+	p->entries = metrics_at(METRIC_JOURNAL_ENTRIES, NULL, NULL);
+	p->closed = metrics_at(METRIC_JOURNAL_CLOSED, NULL, NULL);
+	p->rebalances = metrics_at(METRIC_REBALANCES, NULL, NULL);
+	p->seconds = metrics_at(METRIC_REQUEST_SECONDS, NULL, NULL);
+	p->timers = timers_new();
+	p->batch = batch_new(o->config->transactional_id);
+	p->authorize = authorize_new(o->config);
+	if ((p->outcomes = mailbox_new(ret_err)) == NULL || (p->results = mailbox_new(ret_err)) == NULL ||
+	    (p->restored = mailbox_new(ret_err)) == NULL)
+		goto fail;
+	pool = (struct pool_options){ .threads = o->config->workers, .clusters = o->config->clusters, .n_clusters = o->config->n_clusters,
+	    .outcomes = p->outcomes };
+	if ((p->pool = pool_new(&pool, ret_err)) == NULL)
+		goto fail;
+	p->dispatch = dispatch_new(o->config, p->pool);
+	if ((p->publish = publish_new(o->config, p->results, ret_err)) == NULL ||
+	    (p->restore = restore_new(o->config, p->restored, ret_err)) == NULL || (p->intake = intake_new(o->config, ret_err)) == NULL)
+		goto fail;
+	return p;
+fail:
+	pipeline_free(p);
+	return NULL;
+}
+
+/* Nobody writes any more: what is left is taken back and dropped. */
+static void
+empty(struct pipeline *p)
+{
+	for (struct mail *mail = mailbox_take(p->results), *next; mail != NULL; mail = next) {
+		struct transaction *x = (struct transaction *)mail;
+
+		next = mail->next;
+		if (x->n_touched == 0)
+			continue;
+		batch_settle(p->batch, x);
+		batch_done(x);
+	}
+	for (struct assignment *a = p->assignments; a != NULL; a = a->next)
+		while (a->tickets != NULL)
+			pipeline_drop(p, a->tickets);
+	hold_restored(p);
+}
+
+void
+pipeline_free(struct pipeline *p)
+{
+	uint64_t never = UINT64_MAX;
+
+	if (p == NULL)
+		return;
+	/* The group is left first: by then all that could be committed is. */
+	intake_free(p->intake);
+	publish_free(p->publish);
+	restore_free(p->restore);
+	if (p->pool != NULL)
+		pool_stop(p->pool);
+	for (struct assignment *a = p->assignments; a != NULL; a = a->next)
+		a->state = ASSIGNMENT_LOST;
+	if (p->outcomes != NULL && p->results != NULL && p->restored != NULL) {
+		(void)mailbox_take(p->outcomes);        /* the jobs are their tickets' */
+		empty(p);
+		hold_turn(p, 0, &never);
+	}
+	pool_free(p->pool);
+	dispatch_free(p->dispatch);
+	batch_free(p->batch);
+	timers_free(p->timers);
+	authorize_free(p->authorize);
+	mailbox_free(p->outcomes);
+	mailbox_free(p->results);
+	mailbox_free(p->restored);
+	policy_release(p->policy);
+	free(p);
+}

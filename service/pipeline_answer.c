@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything that tokend writes to Kafka is put together here: an item for the next transaction.
+ *
+ * Two kinds of journal keys, and the difference is the heart of it: the request's own life (C...) holds its intents and its outcome; every
+ * other answer, all that is about a RECORD and every replay, stands under the record's place (#p:offset). So nobody can change what is known of another's
+ * request, and every answered offset is in the journal.
+ *
+ * A reply is stamped and signed when it is queued, a replayed one too: a rotated key never strands a replay. */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "service/authorize.h"
+#include "service/base/clock.h"
+#include "service/base/config.h"
+#include "service/base/log.h"
+#include "service/base/metrics.h"
+#include "service/base/text.h"
+#include "service/batch.h"
+#include "service/conclude.h"
+#include "service/headers.h"
+#include "service/journal.h"
+#include "service/pipeline_private.h"
+#include "service/policy.h"
+#include "service/seal.h"
+#include "workers/pool.h"
+
+static struct outgoing *
+add_out(struct ticket *t, enum outgoing_topic topic, struct span key, struct span value)
+{
+	struct outgoing *out;
+
+	assert(t->item.n_out < ITEM_OUT_MOST);
+	out = &t->item.out[t->item.n_out++];
+	*out = (struct outgoing){ .topic = topic, .key = key, .value = value, .delivered_offset = -1 };
+	t->item.bytes += key.bytes + value.bytes;
+	return out;
+}
+
+static void
+begin_item(struct ticket *t, int64_t answers)
+{
+	t->item = (struct item){ .ticket = t, .assignment = t->assignment, .answers = answers };
+}
+
+/* The record under its place: only that it was answered. */
+static void
+add_answered(struct ticket *t)
+{
+	struct span value = journal_answer(t->assignment->journal, t, &t->arena, &t->item.seq);
+
+	add_out(t, OUT_JOURNAL, journal_offset_key(&t->arena, t->record.partition, t->record.offset), value);
+}
+
+static void
+add_reply(struct pipeline *p, struct ticket *t, const char *message, bool replayed)
+{
+	struct seal_stamp stamp = { .method = t->metadata.method, .replayed = replayed, .issued_at = pipeline_now() };
+	struct header *headers = arena_alloc(&t->arena, HEADERS_REPLY_MOST * sizeof *headers);
+	struct outgoing *out;
+	struct span value;
+	unsigned char signature[64];
+
+	memcpy(stamp.digest, t->digest, sizeof stamp.digest);
+	seal_reply(t->stored, &stamp, p->o.signing_secret, &t->arena, &value, signature);
+	out = add_out(t, OUT_REPLY, t->record.key, value);
+	out->headers = headers;
+	out->n_headers = headers_write(&t->arena, &t->metadata, p->o.config->signing_key_id, signature, t->code, message, headers);
+}
+
+static void
+queue(struct pipeline *p, struct ticket *t)
+{
+	if (t->state != TICKET_ANSWERING)
+		ticket_move(t, TICKET_ANSWERING);
+	batch_add(p->batch, &t->item);
+}
+
+/* ---- outcomes and refusals ----------------------------------------------------------------------------------------- */
+
+/* The request's own outcome, decided once: DONE and reply. */
+static void
+answer_outcome(struct pipeline *p, struct ticket *t, struct span box)
+{
+	conclude_reply(t, box);
+	begin_item(t, t->record.offset);
+	add_out(t, OUT_JOURNAL, t->journal_key, journal_done(t->assignment->journal, t, &t->arena, &t->item.seq));
+	add_reply(p, t, t->status.message, false);
+	queue(p, t);
+}
+
+void
+answer_status(struct pipeline *p, struct ticket *t)
+{
+	if (t->holder) {
+		assert(status_row(t->status.cause)->about == ABOUT_OUTCOME);
+		answer_outcome(p, t, span_of(NULL, 0));
+		return;
+	}
+	conclude_reply(t, span_of(NULL, 0));
+	begin_item(t, t->record.offset);
+	add_answered(t);
+	add_reply(p, t, t->status.message, false);
+	queue(p, t);
+}
+
+void
+answer_token(struct pipeline *p, struct ticket *t)
+{
+	const struct cluster *c = &p->o.config->clusters[t->request.cluster];
+	const struct job *j = &t->job;
+	const struct seal_token s = {
+		.request = &t->request, .fingerprint = t->fingerprint,
+		.cluster_name = c->name, .account_id = c->account_id, .cluster_id = c->cluster_id,
+		.description_sent = j->description, .token_id = j->created_id, .access_token = j->access_token,
+		.created_at = j->created_at, .created_at_nanos = j->created_at_nanos,
+		.has_expires_at = j->token_expires, .expires_at = j->token_expires_at, .expires_at_nanos = j->token_expires_at_nanos,
+	};
+	struct span box;
+	struct err e;
+	int rc = seal_box(&s, &t->arena, &box, &e);
+
+	pool_return(p->pool, &t->job);
+	if (rc != 0) {
+		/* The token exists and nobody can have it: its attempt is closed, so that it may be deleted. */
+		attempts_settle(&t->attempts, FATE_UNKNOWN, &t->arena);
+		status_set(&t->status, STATUS_INTERNAL, "the token could not be sealed: %s", e.text);
+		answer_outcome(p, t, span_of(NULL, 0));
+		return;
+	}
+	t->attempts.open = false;
+	t->token_id = t->job.created_id;
+	status_set(&t->status, STATUS_CREATED, "created");
+	answer_outcome(p, t, box);
+}
+
+void
+answer_again(struct pipeline *p, struct ticket *t)
+{
+	t->replayed = true;
+	begin_item(t, t->record.offset);
+	add_answered(t);
+	add_reply(p, t, t->status.message, true);
+	queue(p, t);
+}
+
+void
+answer_stray(struct pipeline *p, struct ticket *t)
+{
+	status_set(&t->status, STATUS_INTERNAL, "an attempt was begun, and the record that asked for it can no longer be worked on");
+	conclude_reply(t, span_of(NULL, 0));
+	begin_item(t, -1);
+	add_out(t, OUT_JOURNAL, t->journal_key, journal_done(t->assignment->journal, t, &t->arena, &t->item.seq));
+	queue(p, t);
+}
+
+/* ---- dead letters -------------------------------------------------------------------------------------------------- */
+
+void
+answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
+{
+	size_t n = t->record.n_headers;
+	struct header *headers = arena_alloc(&t->arena, (n + 4) * sizeof *headers);
+	struct outgoing *out;
+
+	if (n > 0)
+		memcpy(headers, t->record.headers, n * sizeof *headers);
+	headers[n++] = (struct header){ span_str("tokend-dead-letter-reason"), span_str(reason) };
+	headers[n++] = (struct header){ span_str("tokend-dead-letter-topic"), span_str(p->o.config->topic_requests) };
+	headers[n++] = (struct header){ span_str("tokend-dead-letter-partition"), span_str(arena_text(&t->arena, "%" PRId32, t->record.partition)) };
+	headers[n++] = (struct header){ span_str("tokend-dead-letter-offset"), span_str(arena_text(&t->arena, "%" PRId64, t->record.offset)) };
+	begin_item(t, t->record.offset);
+	add_answered(t);
+	out = add_out(t, OUT_DEAD_LETTER, t->record.key, t->record.value);
+	out->headers = headers;
+	out->n_headers = n;
+	log_warn("intake", "a record goes to the dead letters", LOG_S("reason", reason), LOG_N("partition", t->record.partition),
+	    LOG_N("offset", t->record.offset));
+	metrics_add(metrics_at(METRIC_DEAD_LETTERS, reason, NULL), 1);
+	queue(p, t);
+}
+
+/* ---- intents ------------------------------------------------------------------------------------------------------- */
+
+void
+answer_intent(struct pipeline *p, struct ticket *t)
+{
+	begin_item(t, -1);
+	add_out(t, OUT_JOURNAL, t->journal_key, journal_intent(t->assignment->journal, t, &t->arena, &t->item.seq));
+	ticket_move(t, TICKET_INTENT);
+	batch_add(p->batch, &t->item);
+}
+
+void
+answer_hand_over(struct pipeline *p, struct ticket *t)
+{
+	assert(!t->attempts.open);
+	t->handing_over = true;
+	begin_item(t, -1);
+	add_out(t, OUT_JOURNAL, t->journal_key, journal_intent(t->assignment->journal, t, &t->arena, &t->item.seq));
+	queue(p, t);
+}
+
+/* ---- afterwards ---------------------------------------------------------------------------------------------------- */
+
+static void
+audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
+{
+	char digest[65], trace[33] = "";
+
+	if (t->metadata.traceparent.bytes >= 35)
+		memcpy(trace, t->metadata.traceparent.data + 3, 32);
+	log_info("audit", t->replayed ? "replayed" : t->holder ? "outcome" : "refused",
+	    LOG_S("request_id", t->verified ? t->request.request_id : NULL), LOG_S("principal", t->verified ? t->principal : NULL),
+	    LOG_S("method", headers_method_name(t->metadata.method)),
+	    LOG_S("code", status_code_name(t->code)), LOG_S("reason", !t->replayed && row->reason[0] != '\0' ? row->reason : NULL), LOG_S("message", t->status.message),
+	    LOG_S("cluster", t->attempts.begun > 0 ? t->attempts.current.cluster : NULL), LOG_S("token_id", t->token_id),
+	    LOG_N("attempt", t->attempts.begun), LOG_N("closed", t->attempts.n_closed),
+	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset),
+	    LOG_S("trace_id", trace[0] != '\0' ? trace : NULL),
+	    LOG_S("policy", text_hex(span_of(policy_digest(p->policy), 8), digest)));
+}
+
+void
+answer_settled(struct pipeline *p, struct ticket *t)
+{
+	int64_t ms = clock_wall_ms() - t->record.timestamp_ms;
+
+	if (t->stored.data == NULL)
+		return;                 /* a dead letter */
+	metrics_add(metrics_at(METRIC_REQUESTS, strrchr(headers_method_name(t->metadata.method), '/') + 1, status_code_name(t->code)), 1);
+	if (t->record.offset >= 0 && ms >= 0)
+		metrics_observe(p->seconds, (uint64_t)ms * 1000);
+	audit(p, t, status_row(t->status.cause));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the pipeline's own files share: pipeline.c (a record's walk, and the turn), pipeline_answer.c (what is written), pipeline_hold.c
+ * (assignments: restored, drained, lost). */
+#ifndef TOKEND_PIPELINE_PRIVATE_H
+#define TOKEND_PIPELINE_PRIVATE_H
+
+#include "service/pipeline.h"
+#include "service/ticket.h"
+
+struct pipeline {
+	struct pipeline_options o;
+	struct policy *policy;
+
+	struct mailbox *outcomes, *results, *restored;
+	struct pool *pool;
+	struct publish *publish;
+	struct restore *restore;
+	struct intake *intake;
+	struct authorize *authorize;
+	struct batch *batch;
+	struct dispatch *dispatch;
+	struct timers *timers;
+
+	struct assignment *assignments;
+	size_t tickets, tickets_bytes;
+	bool stopping;                  /* drained, then over */
+	bool revoking;                  /* drained, then given up to the group */
+	uint64_t drain_until_boot_ms;
+
+	bool broken;
+	struct err why;                 /* broken: the process must exit */
+
+	struct series *pending, *assigned, *entries, *closed, *rebalances, *seconds;
+};
+
+void pipeline_break(struct pipeline *p, const struct err *why);
+int64_t pipeline_now(void);             /* Unix seconds */
+
+/* ---- pipeline_answer.c: what is written ---------------------------------------------------------------------------- */
+
+/* The record is refused (about RECORD) or the request ends (about OUTCOME) as t->status says. */
+void answer_status(struct pipeline *p, struct ticket *t);
+/* A token came back: seal it and deliver. */
+void answer_token(struct pipeline *p, struct ticket *t);
+/* t->stored is an outcome decided earlier: tell it again. */
+void answer_again(struct pipeline *p, struct ticket *t);
+/* No reply can be given: the record goes to the dead letters. reason is a constant. */
+void answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason);
+/* Write the intent; or hand the request over to whoever takes the partition next. */
+void answer_intent(struct pipeline *p, struct ticket *t);
+void answer_hand_over(struct pipeline *p, struct ticket *t);
+/* An INTENT whose record nobody will bring, or is refused now: ended by DONE(INTERNAL). */
+void answer_stray(struct pipeline *p, struct ticket *t);
+/* Its answer is committed: audit line and metrics. */
+void answer_settled(struct pipeline *p, struct ticket *t);
+
+/* ---- pipeline_hold.c: assignments ---------------------------------------------------------------------------------- */
+
+void hold_events(struct pipeline *p);
+void hold_restored(struct pipeline *p);
+void hold_turn(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms);
+void hold_drain(struct pipeline *p);
+bool hold_nothing(const struct pipeline *p);    /* nothing is under way any more */
+/* Hold it, and leave it unread (R11). */
+void hold_close(struct pipeline *p, int32_t partition, struct generation *g, const struct err *why);
+/* Drop all of a's that nobody else has. */
+void hold_lose(struct pipeline *p, struct assignment *a);
+/* Lose everything and be assigned again: journals are read anew. */
+void hold_begin_anew(struct pipeline *p);
+
+/* ---- pipeline.c ---------------------------------------------------------------------------------------------------- */
+
+/* t is done with, wherever it is. Waiters go with it. */
+void pipeline_drop(struct pipeline *p, struct ticket *t);
+/* Read its stored reply back. */
+void pipeline_fetch(struct pipeline *p, struct ticket *t);
+/* t leaves the line, backoff or queue it is in, because its partition is asked back. */
+void pipeline_leave(struct pipeline *p, struct ticket *t);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The restorer: a thread that reads journals back, whole at an assignment (R2), one record for a stored reply. */
+#ifndef TOKEND_RESTORE_H
+#define TOKEND_RESTORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/base/err.h"
+#include "service/base/mailbox.h"
+#include "service/base/span.h"
+
+struct assignment;
+struct config;
+struct journal;
+struct restore;
+struct ticket;
+
+enum restore_kind { RESTORE_JOURNAL, RESTORE_REPLY };
+
+/* A question, which comes back as its own answer. */
+struct restoration {
+	struct mail mail;               /* first */
+	enum restore_kind kind;
+	int32_t partition;
+	struct assignment *assignment;  /* the loop's; not looked at by the thread */
+	atomic_bool unwanted;           /* set by the loop: the partition is lost, do not go on */
+
+	/* RESTORE_JOURNAL, out */
+	struct journal *journal;        /* filled and opened; the receiver's */
+	int64_t start, request_high;    /* where reading begins; the request log's end */
+
+	/* RESTORE_REPLY, in: the journal offset and the key that must stand there; out: the record's value, malloced */
+	struct ticket *ticket;
+	int64_t offset;
+	struct span key;
+	struct span value;
+
+	bool failed;
+	struct err err;                 /* ERR_RETRY: ask again later; ERR_REFUSE: the journal cannot be trusted (R11) */
+};
+
+struct restore *restore_new(const struct config *c, struct mailbox *answers, struct err *ret_err);
+/* r is the thread's until it comes back. Loop thread. */
+void restore_ask(struct restore *r, struct restoration *q);
+void restore_free(struct restore *r);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A ticket's life and its states.
+ *
+ * The table below is the whole of what may follow what; a move that is not in it is a bug in the pipeline, and is
+ * better met here than as a request with two answers. */
+#include "service/ticket.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const struct {
+	const char *name;
+	unsigned to;                    /* a bit per state that may follow */
+} states[TICKET_STATES] = {
+#define TO(state) (1u << TICKET_##state)
+	[TICKET_READ] = { "read", TO(FETCHING) | TO(WAITING) | TO(QUEUED) | TO(ANSWERING) },
+	[TICKET_FETCHING] = { "fetching", TO(ANSWERING) },
+	[TICKET_WAITING] = { "waiting", TO(ANSWERING) | TO(QUEUED) },
+	[TICKET_BACKOFF] = { "backoff", TO(QUEUED) | TO(ANSWERING) },
+	[TICKET_QUEUED] = { "queued", TO(INTENT) | TO(ANSWERING) },
+	[TICKET_INTENT] = { "intent", TO(CALLING) | TO(BACKOFF) | TO(ANSWERING) },
+	[TICKET_CALLING] = { "calling", TO(BACKOFF) | TO(ANSWERING) },
+	[TICKET_ANSWERING] = { "answering", 0 },
+#undef TO
+};
+
+struct ticket *
+ticket_new(struct assignment *a)
+{
+	struct ticket *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		abort();
+	t->assignment = a;
+	t->timer = -1;
+	t->principal = "";
+	arena_init(&t->arena);
+	t->next = a->tickets;
+	if (a->tickets != NULL)
+		a->tickets->prev = t;
+	a->tickets = t;
+	a->n_tickets++;
+	return t;
+}
+
+void
+ticket_free(struct ticket *t)
+{
+	if (t == NULL)
+		return;
+	assert(t->timer < 0 && t->waiters == NULL && t->policy == NULL && t->job.leased == NULL);
+	if (t->next != NULL)
+		t->next->prev = t->prev;
+	if (t->prev != NULL)
+		t->prev->next = t->next;
+	else
+		t->assignment->tickets = t->next;
+	t->assignment->n_tickets--;
+	arena_free(&t->arena);
+	free(t);
+}
+
+const char *
+ticket_state_name(enum ticket_state s)
+{
+	return states[s].name;
+}
+
+void
+ticket_move(struct ticket *t, enum ticket_state to)
+{
+	assert(states[t->state].to & 1u << to);
+	t->state = to;
+}
+
+void
+attempts_close(struct attempts *a, const struct attempt *what, enum fate fate, struct arena *arena)
+{
+	if (a->closed == NULL)
+		a->closed = arena_alloc(arena, ATTEMPTS_CLOSED_MOST * sizeof *a->closed);
+	assert(a->n_closed < ATTEMPTS_CLOSED_MOST);
+	a->closed[a->n_closed] = *what;
+	a->closed[a->n_closed].fate = fate;
+	a->n_closed++;
+}
+
+void
+attempts_settle(struct attempts *a, enum fate fate, struct arena *arena)
+{
+	assert(a->open);
+	a->open = false;
+	a->previous = fate;
+	if (fate != FATE_NOT_SENT)
+		attempts_close(a, &a->current, fate, arena);
+}
+
+unsigned
+attempts_unknown(const struct attempts *a)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < a->n_closed; i++)
+		n += a->closed[i].fate == FATE_UNKNOWN;
+	return n;
+}
