@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a good file means what it says, and every bad one is refused by one sentence that names key and value. */
+/* Goal: a good file means what it says, and every bad one is refused by one sentence that names key and
+ * value. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -155,19 +156,21 @@ bad_files_are_refused_by_name(void **state)
 		{ "{partitions: 6}", "{partitions: 4294967302}", "topics.partitions: \"4294967302\"", "" },
 		{ "{partitions: 6}", "{partitions: 6, requests: a b}", "topics.requests: \"a b\"", "" },
 		{ "{partitions: 6}", "{partitions: 6, journal: ..}", "topics.journal: \"..\"", "" },
-		{ "{partitions: 6}", "{partitions: 6, replies: tokend.journal}", "topics: \"tokend.journal\"", "one topic" },
+		{ "{partitions: 6}", "{partitions: 6, replies: tokend.journal}", "topics: \"tokend.journal\"",
+		    "one topic" },
 		{ "instance:", "topic_checks: none\ninstance:", "topic_checks: \"none\"", "strict or partitions" },
 		/* kafka */
 		{ "\"bootstrap.servers=broker:9092\", ", "", "bootstrap.servers is missing", "" },
 		{ "\"ssl.ca.location=/ca=1.pem\"", "\"ssl.ca.location\"", "kafka: an entry", "name=value" },
 		{ "\"ssl.ca.location=/ca=1.pem\"", "\"=x\"", "kafka: \"\"", "" },
-		{ "\"ssl.ca.location=/ca=1.pem\"", "\"ssl.ca.location=\"", "kafka: \"ssl.ca.location\" has no value", "" },
+		{ "ssl.ca.location=/ca=1.pem", "ssl.ca.location=", "kafka: \"ssl.ca.location\" has no value", "" },
 		{ "\"ssl.ca.location=/ca=1.pem\"", "\"Group.Id=x\"", "kafka: \"Group.Id\"", "" },
-		{ "\"ssl.ca.location=/ca=1.pem\"", "\"bootstrap.servers=y\"", "kafka: \"bootstrap.servers\" stands twice", "" },
-		{ "\"ssl.ca.location=/ca=1.pem\"", "\"sasl.password=hunter2\"", "kafka: \"sasl.password\" is a secret",
+		{ "ssl.ca.location=/ca=1.pem", "bootstrap.servers=y", "kafka: \"bootstrap.servers\" stands twice", "" },
+		{ "ssl.ca.location=/ca=1.pem", "sasl.password=hunter2", "kafka: \"sasl.password\" is a secret",
 		    "kafka_secret_files" },
-		{ "\"ssl.ca.location=/ca=1.pem\"", "\"sasl.password=x\"", "is a secret", "" },
-		{ "sasl.password=secrets/kafka", "bootstrap.servers=f", "kafka_secret_files: \"bootstrap.servers\"", "kafka, too" },
+		{ "ssl.ca.location=/ca=1.pem", "Hunter2", "kafka: an entry of 7 bytes has no =", "" },
+		{ "sasl.password=secrets/kafka", "bootstrap.servers=f", "kafka_secret_files: \"bootstrap.servers\"",
+		    "kafka, too" },
 		{ "sasl.password=secrets/kafka", "acks=f", "kafka_secret_files: \"acks\"", "tokend itself" },
 		/* files */
 		{ "svc-2026a", "svc:1", "signing_key.id: \"svc:1\"", "" },
@@ -179,13 +182,15 @@ bad_files_are_refused_by_name(void **state)
 		{ ",\n     cluster_id: " CLUSTER, "", "clusters[0]: cluster_id is missing", "" },
 		{ "account_id: 1111", "account_id: 111G", "account_id: \"111G", "lower case" },
 		{ "cluster_id: aaaa", "cluster_id: AAAA", "cluster_id: \"AAAA", "lower case" },
-		{ "product: clustered", "product: clustered, account_id: " ACCOUNT, "clusters[1]: account_id", "absent" },
+		{ "product: clustered", "product: clustered, account_id: " ACCOUNT, "clusters[1]: account_id",
+		    "absent" },
 		{ "retiring: true", "retiring: flase", "clusters[1]: retiring: \"flase\"", "true or false" },
 		{ "retiring: true", "max_concurrency: 0", "clusters[1]: max_concurrency: \"0\"", "" },
-		{ "retiring: true}", "retiring: true}\n  - {name: l2, product: clustered, url: \"http://127.0.0.1:8080\", "
-		    "management_token_file: t}", "clusters[2]: \"l2\" is the same cluster as \"lab\"", "" },
-		{ "retiring: true}", "retiring: true}\n  - {name: p2, product: dedicated, url: \"https://x\", account_id: " ACCOUNT
-		    ", cluster_id: " CLUSTER ", management_token_file: t}", "\"p2\" is the same cluster as \"prod\"", "" },
+		{ "retiring: true}", "retiring: true}\n  - {name: l2, product: clustered, "
+		    "url: \"http://127.0.0.1:8080\", management_token_file: t}", "clusters[2]: \"l2\" is the same cluster as \"lab\"", "" },
+		{ "retiring: true}", "retiring: true}\n  - {name: p2, product: dedicated, url: \"https://x\", "
+		    "account_id: " ACCOUNT ", cluster_id: " CLUSTER ", management_token_file: t}",
+		    "clusters[2]: \"p2\" is the same cluster as \"prod\"", "" },
 		/* limits */
 		{ "instance:", "deadline_most: 59s\ninstance:", "deadline_most: \"59s\"", "1m to 24h" },
 		{ "instance:", "deadline_most: 25h\ninstance:", "deadline_most: \"25h\"", "" },
@@ -207,7 +212,7 @@ bad_files_are_refused_by_name(void **state)
 		if (strstr(e.text, rows[i].said) == NULL || strstr(e.text, rows[i].too) == NULL)
 			fail_msg("%s\ndoes not say \"%s\" and \"%s\"", e.text, rows[i].said, rows[i].too);
 		assert_int_equal(strncmp(e.text, path, strlen(path)), 0);
-		assert_null(strstr(e.text, "hunter2"));
+		assert_null(strcasestr(e.text, "hunter2"));
 		assert_int_equal(e.next, ERR_REFUSE);
 		free(text);
 	}
@@ -216,11 +221,12 @@ bad_files_are_refused_by_name(void **state)
 static void
 what_the_protocol_owns_is_refused(void **state)
 {
-	static const char *const owned[] = { "isolation.level", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof",
-		"auto.offset.reset", "acks", "request.required.acks", "message.timeout.ms", "delivery.timeout.ms",
-		"socket.timeout.ms", "max.poll.interval.ms", "queued.max.messages.kbytes", "fetch.message.max.bytes",
-		"max.partition.fetch.bytes", "group.id", "group.instance.id", "transactional.id", "partition.assignment.strategy",
-		"session.timeout.ms", "transaction.timeout.ms", "heartbeat.interval.ms" };
+	static const char *const owned[] = { "isolation.level", "enable.auto.commit", "enable.auto.offset.store",
+		"enable.partition.eof", "auto.offset.reset", "acks", "request.required.acks", "message.timeout.ms",
+		"delivery.timeout.ms", "socket.timeout.ms", "max.poll.interval.ms", "queued.max.messages.kbytes",
+		"fetch.message.max.bytes", "max.partition.fetch.bytes", "group.id", "group.instance.id",
+		"transactional.id", "partition.assignment.strategy", "session.timeout.ms", "transaction.timeout.ms",
+		"heartbeat.interval.ms", "enable.idempotence" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
@@ -239,13 +245,15 @@ what_the_protocol_owns_is_refused(void **state)
 static void
 only_urls_that_lead_nowhere_else(void **state)
 {
-	static const char *const fine[] = { "https://a", "https://a.b-c.example:8443", "https://10.0.0.1", "https://[fe80::1]:443",
-		"http://localhost", "http://localhost:1", "http://[::1]:8080", "https://under_score:65535" };
-	static const char *const bad[] = { "ftp://a", "a", "https://", "https:///", "https://a/", "https://a/api", "https://a?x",
-		"https://a#x", "https://user@a", "https://u:p@a", "https://a:", "https://a:0", "https://a:65536", "https://a:80x",
-		"https://a:443:1", "https://[::1", "https://[]", "https://[::1]x", "https://[::g]", "https://a b", "HTTPS://a",
-		"http://a", "http://127.0.0.1.evil.example", "http://127.0.0.1@evil.example", "http://localhost.evil.example",
-		"http://[::2]", "https://a\\nb", "https://a%2fb", "https://ä" };
+	static const char *const fine[] = { "https://a", "https://a.b-c.example:8443", "https://10.0.0.1",
+		"https://[fe80::1]:443", "http://localhost", "http://localhost:1", "http://[::1]:8080",
+		"https://under_score:65535" };
+	static const char *const bad[] = { "ftp://a", "a", "https://", "https:///", "https://a/", "https://a/api",
+		"https://a?x", "https://a#x", "https://user@a", "https://u:p@a", "https://a:", "https://a:0",
+		"https://a:65536", "https://a:80x", "https://a:443:1", "https://[::1", "https://[]", "https://[::1]x",
+		"https://[::g]", "https://a b", "HTTPS://a", "http://a", "http://127.0.0.1.evil.example",
+		"http://127.0.0.1@evil.example", "http://localhost.evil.example", "http://[::2]", "https://a\\nb",
+		"https://a%2fb", "https://ä" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]) + sizeof(bad) / sizeof(bad[0]); i++) {
@@ -278,6 +286,8 @@ files_that_cannot_be_read(void **state)
 	assert_null(load_text("", &e));
 	assert_non_null(strstr(e.text, "empty"));
 	assert_null(load_text("# nothing but a comment\n", &e));
+	(void)snprintf(huge, 2 * 1024 * 1024, "%s---\nservice_id: another\n", good);
+	assert_null(load_text(huge, &e));       /* a second document, that nobody would read */
 	memset(huge, '#', 2 * 1024 * 1024 - 1);
 	huge[2 * 1024 * 1024 - 1] = '\0';
 	assert_null(load_text(huge, &e));

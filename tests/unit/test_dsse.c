@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: what is signed and hashed is the contract's encoding, byte for byte, and a signature is good for nothing else. */
+/* Goal: what is signed and hashed is the contract's encoding, byte for byte, and a signature is good
+ * for nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,9 +64,10 @@ fingerprint_and_digest_are_the_contracts(void **state)
 static void
 keys_come_from_seeds(void **state)
 {
-	static const unsigned char seed[DSSE_SEED_BYTES] = { 0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a,
-		0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae,
-		0x7f, 0x60 };
+	static const unsigned char seed[DSSE_SEED_BYTES] = {
+		0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4,
+		0x44, 0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60
+	};
 	unsigned char secret[DSSE_SECRET_BYTES], public_key[DSSE_PUBLIC_BYTES];
 
 	(void)state;
@@ -94,7 +96,8 @@ signature_is_over_the_encoding(void **state)
 	(void)state;
 	make_key(7, secret, public_key);
 	dsse_sign("t", span_str("body"), secret, signature);
-	assert_int_equal(crypto_sign_verify_detached(signature, (const unsigned char *)encoding, strlen(encoding), public_key), 0);
+	assert_int_equal(crypto_sign_verify_detached(signature, (const unsigned char *)encoding, strlen(encoding),
+	    public_key), 0);
 }
 
 /* Short bodies are encoded on the stack, long ones on the heap: both sides of that line. */
@@ -138,13 +141,15 @@ every_flipped_bit_of_the_signature_is_refused(void **state)
 	assert_true(dsse_verify(type, span_str("body"), public_key, signature));
 }
 
-/* S + L verifies in a careless implementation: the same request would have two signatures. And with the neutral element for a key,
- * a signature of zeros would fit anything. */
+/* S + L verifies in a careless implementation: the same request would have two signatures. And with the
+ * neutral element for a key, a signature of zeros would fit anything. */
 static void
 malleable_signatures_and_weak_keys_are_refused(void **state)
 {
-	static const unsigned char order[32] = { 0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde,
-		0xf9, 0xde, 0x14, [31] = 0x10 };
+	static const unsigned char order[32] = {
+		0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+		[31] = 0x10
+	};
 	static const unsigned char neutral[32] = { 1 };
 	unsigned char secret[DSSE_SECRET_BYTES], public_key[DSSE_PUBLIC_BYTES], signature[DSSE_SIGNATURE_BYTES];
 	unsigned carry = 0;
@@ -166,8 +171,8 @@ malleable_signatures_and_weak_keys_are_refused(void **state)
 static void
 worth_nothing_elsewhere(void **state)
 {
-	static const char *const types[] = { DSSE_TYPE_OUTCOME_REQUEST, DSSE_TYPE_REVOKE_REQUEST, DSSE_TYPE_CREATE_REPLY,
-		DSSE_TYPE_REVOKE_REPLY };
+	static const char *const types[] = { DSSE_TYPE_OUTCOME_REQUEST, DSSE_TYPE_REVOKE_REQUEST,
+		DSSE_TYPE_CREATE_REPLY, DSSE_TYPE_REVOKE_REPLY };
 	unsigned char secret[DSSE_SECRET_BYTES], public_key[DSSE_PUBLIC_BYTES], signature[DSSE_SIGNATURE_BYTES];
 	unsigned char other[DSSE_PUBLIC_BYTES];
 

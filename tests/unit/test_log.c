@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: whatever is logged, a line is one line, one write, and whole JSON; nothing foreign can forge or break one. */
+/* Goal: whatever is logged, a line is one line, one write, and whole JSON; nothing foreign can forge or
+ * break one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,8 +61,8 @@ a_line_is_an_object(void **state)
 	int32_t nanos;
 
 	(void)state;
-	log_info("intake", "assigned", LOG_N("partition", 3), LOG_S("request_id", "r-1"), LOG_T("replayed", 1), LOG_S("absent", NULL),
-	    LOG_N("least", INT64_MIN), LOG_S("empty", ""));
+	log_info("intake", "assigned", LOG_N("partition", 3), LOG_S("request_id", "r-1"), LOG_T("replayed", 1),
+	    LOG_S("absent", NULL), LOG_N("least", INT64_MIN), LOG_S("empty", ""));
 	json = heard_json();
 	assert_true(text_parse_time(span_str(text_of(json, "ts")), &seconds, &nanos));
 	assert_int_equal(strlen(text_of(json, "ts")), strlen("2026-11-24T08:20:00.000042Z"));
@@ -146,8 +147,8 @@ text_is_for_people(void **state)
 
 	(void)state;
 	log_setup(LOG_TEXT, LOG_DEBUG_);
-	log_warn("intake", "assigned", LOG_N("partition", 3), LOG_S("id", "r-1"), LOG_S("why", "two words"), LOG_S("e", ""),
-	    LOG_S("f", "a\nb"), LOG_S("g", NULL), LOG_T("ok", 0));
+	log_warn("intake", "assigned", LOG_N("partition", 3), LOG_S("id", "r-1"), LOG_S("why", "two words"),
+	    LOG_S("e", ""), LOG_S("f", "a\nb"), LOG_S("g", NULL), LOG_T("ok", 0));
 	(void)heard(room, sizeof(room));
 	assert_string_equal(room + strlen("08:20:01.123"),
 	    " WARN intake assigned partition=3 id=r-1 why=\"two words\" e=\"\" f=\"a\\u000ab\" ok=false\n");

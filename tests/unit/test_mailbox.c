@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: no message is lost, doubled or overtaken by its sender's next one, and the eventfd is readable exactly while there is mail. */
+/* Goal: no message is lost, doubled or overtaken by its sender's next one, and the eventfd is readable
+ * exactly while there is mail. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

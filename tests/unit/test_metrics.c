@@ -65,7 +65,8 @@ help_and_type_stand_once_before_their_series(void **state)
 #define ROW(id, kind, name, label1, label2, help) name,
 		METRICS(ROW)
 #undef ROW
-		"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_start_time_seconds"
+		"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds",
+		"process_start_time_seconds"
 	};
 	size_t bytes;
 	char *text;

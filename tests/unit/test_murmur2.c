@@ -14,8 +14,8 @@ kafkas_known_values(void **state)
 {
 	static const struct { const char *key; int32_t hash; } known[] = {
 		{ "21", -973932308 }, { "foobar", -790332482 }, { "a-little-bit-long-string", -985981536 },
-		{ "a-little-bit-longer-string", -1486304829 }, { "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971 },
-		{ "abc", 479470107 }
+		{ "a-little-bit-longer-string", -1486304829 }, { "abc", 479470107 },
+		{ "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971 }
 	};
 
 	(void)state;

@@ -52,8 +52,8 @@ shown_is_cut_at_a_character_and_fits_its_room(void **state)
 static void
 utf8_is_what_unicode_says(void **state)
 {
-	static const char *const good[] = { "", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-		"\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf" };
+	static const char *const good[] = { "", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+		"\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf" };
 	static const char *const bad[] = { "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",
 		"\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3", "\xe2\x82",
 		"\xf0\x9f\x98", "\xe2\x28\xa1", "\xe2\x82\x28", "a\x80" };
@@ -146,8 +146,8 @@ base64_is_one_text_for_each_sequence(void **state)
 {
 	static const char *const pairs[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
 		{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" }, { "\xff\xef\xbe", "/+++" } };
-	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm 8=", "Zm8=\n", "Zm8-", "Zm8_", "=AAA",
-		"A=AA", "====", "Zg==Zg==", "AA=A" };
+	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm 8=", "Zm8=\n", "Zm8-", "Zm8_",
+		"=AAA", "A=AA", "====", "Zg==Zg==", "AA=A" };
 	unsigned char bytes[16];
 	char room[32];
 
