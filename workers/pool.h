@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The threads that call InfluxDB's Management API: each runs one curl multi over epoll. */
 #ifndef TOKEND_WORKERS_POOL_H
 #define TOKEND_WORKERS_POOL_H
@@ -25,7 +26,11 @@ void pool_submit(struct pool *p, struct job *chain);
 /* The access token is no longer needed: wipe it and give its memory back; job->leased becomes NULL. Any thread; NULL leased does nothing. */
 void pool_return(struct pool *p, struct job *job);
 
-/* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end. */
+/* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end. Nothing is submitted
+ * any more, pool_return still works. */
+void pool_stop(struct pool *p);
+
+/* Stop, if that was not done, and give everything back. Leases that were not returned stay valid until the process ends. */
 void pool_free(struct pool *p);
 
 #endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One HTTPS attempt, and whether it may have left.
+ *
+ * libcurl asks us before each request that it is about to write on an established connection (CURLOPT_PREREQFUNCTION). That
+ * is the moment the promise hangs on. Before it nothing can have left, whatever fails. The first question spends the attempt,
+ * if its lease still holds: a process that slept must not send what its successor has given up on. A second question
+ * means that a reused connection died and libcurl would quietly send the same POST again; the first may have been
+ * executed, so the answer is no.
+ *
+ * Nothing is followed, decoded or taken from the environment: no redirects, no compression, no proxy, no netrc. HTTP/1.1,
+ * because libcurl's HTTP/2 is slower here and its buffers are not ours to wipe. Every option is set for every call, on a
+ * handle that was reset after the one before, so that no call inherits anything but connections.
+ */
+#include "workers/call.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/base/clock.h"
+#include "service/base/config.h"
+#include "service/base/durations.h"
+#include "service/base/err.h"
+#include "service/base/secret.h"
+#include "service/base/text.h"
+#include "workers/answer.h"
+#include "workers/backoff.h"
+#include "workers/bodies.h"
+#include "workers/management_api.h"
+#include "workers/upstream.h"
+#include "workers/verdict.h"
+
+#define IDLE_CONNECTION_S 30L           /* below what load balancers wait before they close one under us */
+
+struct call {
+	CURL *easy;
+	struct bodies *bodies;
+	struct curl_slist headers[4];           /* the first one's data is the upstream's Authorization */
+
+	/* of the job at work */
+	struct job *job;
+	const struct upstream *upstream;
+	struct body *body;                      /* leased at the answer's first byte; NULL: none yet */
+	char *post;
+	uint64_t began_us;
+	const char *why;                        /* we ended it ourselves: the reason; NULL: we did not */
+	char curl_says[CURL_ERROR_SIZE];
+};
+
+struct call *
+call_new(struct bodies *bodies)
+{
+	static char content_type[] = "Content-Type: application/json", accept_json[] = "Accept: application/json";
+	static char no_expect[] = "Expect:";
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->easy = curl_easy_init();
+	if (c->easy == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->bodies = bodies;
+	c->headers[0].next = &c->headers[1];
+	c->headers[1] = (struct curl_slist){ content_type, &c->headers[2] };
+	c->headers[2] = (struct curl_slist){ accept_json, &c->headers[3] };
+	c->headers[3] = (struct curl_slist){ no_expect, NULL };
+	return c;
+}
+
+void
+call_free(struct call *c)
+{
+	if (c == NULL)
+		return;
+	assert(c->job == NULL);
+	curl_easy_cleanup(c->easy);
+	free(c);
+}
+
+void *
+call_easy(struct call *c)
+{
+	return c->easy;
+}
+
+struct job *
+call_job(const struct call *c)
+{
+	return c->job;
+}
+
+/* ---- what libcurl asks us ---- */
+
+static int
+before_request(void *userp, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	struct call *c = userp;
+	struct job *job = c->job;
+
+	(void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+	if (job->left && job->verb == JOB_CREATE) {
+		c->why = "the connection closed before an answer came; a request that may have arrived is not sent again";
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (job->verb == JOB_CREATE && clock_boot_ms() > job->lease_until_boot_ms) {
+		c->why = "the lease was over before there was a connection";
+		return CURL_PREREQFUNC_ABORT;
+	}
+	job->left = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t
+answer_arrived(char *data, size_t size, size_t count, void *userp)
+{
+	struct call *c = userp;
+
+	if (c->body == NULL)
+		c->body = bodies_take(c->bodies, c->job->verb == JOB_CREATE ? c->job->n_permissions : 0);
+	if (c->body == NULL) {
+		c->why = "there was no memory for the answer";
+		return 0;
+	}
+	bodies_append(c->body, data, size * count);
+	return size * count;
+}
+
+/* ---- begin ---- */
+
+/* Who may answer, and over what. */
+static bool
+set_security(CURL *easy, const struct cluster *cluster)
+{
+	bool plain = strncmp(cluster->url, "http://", 7) == 0;
+
+	if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https") != CURLE_OK ||
+	    curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK ||
+	    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK ||
+	    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) != CURLE_OK ||
+	    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) != CURLE_OK ||
+	    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) != CURLE_OK)
+		return false;
+	if (cluster->ca_file == NULL)
+		return true;
+	/* This authority instead of the system's, not beside them: the directory is a default, too. */
+	return curl_easy_setopt(easy, CURLOPT_CAINFO, cluster->ca_file) == CURLE_OK &&
+	    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
+}
+
+static bool
+set_transfer(struct call *c, uint64_t timeout_ms)
+{
+	uint64_t connect_ms = duration_ms(DURATION_CONNECT);
+
+	return curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->curl_says) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, answer_arrived) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c) == CURLE_OK;
+}
+
+static bool
+set_headers(struct call *c)
+{
+	c->headers[0].data = c->upstream->authorization;
+	return curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_USERAGENT, "tokend/" TOKEND_VERSION) == CURLE_OK;
+}
+
+static bool
+set_create(struct call *c)
+{
+	c->post = management_api_create_body(c->job);
+	return c->post != NULL && curl_easy_setopt(c->easy, CURLOPT_URL, c->upstream->tokens_url) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_POST, 1L) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(c->post)) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->post) == CURLE_OK;
+}
+
+static bool
+set_delete(struct call *c, const char *url)
+{
+	return curl_easy_setopt(c->easy, CURLOPT_URL, url) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, "DELETE") == CURLE_OK;
+}
+
+static int
+set_request(struct call *c, struct err *ret_err)
+{
+	char *url;
+	bool ok;
+
+	switch (c->job->verb) {
+	case JOB_CREATE:
+		ok = set_create(c);
+		break;
+	case JOB_DELETE:
+		url = management_api_token_url(c->upstream->tokens_url, c->job->token_id, ret_err);
+		if (url == NULL)
+			return -1;
+		ok = set_delete(c, url);
+		free(url);                      /* libcurl keeps a copy */
+		break;
+	default:
+		assert(!"a verb that nobody knows");
+		abort();
+	}
+	return ok ? 0 : err_set(ret_err, ERR_RETRY, "libcurl has no memory for the request");
+}
+
+/* What is left of the job's time, at most the longest a call may take. */
+static uint64_t
+time_left_ms(const struct job *job)
+{
+	uint64_t now = clock_boot_ms(), most = duration_ms(DURATION_CALL);
+	uint64_t left = job->not_after_boot_ms > now ? job->not_after_boot_ms - now : 0;
+
+	return left < most ? left : most;
+}
+
+static int
+prepare(struct call *c, struct err *ret_err)
+{
+	uint64_t timeout_ms = time_left_ms(c->job);
+
+	if (timeout_ms < duration_ms(DURATION_CALL_LEAST))
+		return err_set(ret_err, ERR_RETRY, "too little time was left for a call");
+	if (!set_security(c->easy, c->upstream->cluster) || !set_transfer(c, timeout_ms) || !set_headers(c))
+		return err_set(ret_err, ERR_RETRY, "libcurl does not take its options");
+	return set_request(c, ret_err);
+}
+
+int
+call_begin(struct call *c, const struct upstream *u, struct job *job)
+{
+	struct err e;
+
+	assert(c->job == NULL);
+	c->job = job;
+	c->upstream = u;
+	c->began_us = clock_boot_us();
+	job->left = false;
+	if (prepare(c, &e) == 0)
+		return 0;
+	(void)call_cut(c, e.text);
+	return -1;
+}
+
+/* ---- finish ---- */
+
+static const char *
+phrase(int status)
+{
+	static const struct { int status; const char *phrase; } phrases[] = {
+		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 301, "Moved Permanently" }, { 302, "Found" },
+		{ 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
+		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
+		{ 409, "Conflict" }, { 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
+		{ 425, "Too Early" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
+		{ 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+	};
+
+	for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)
+		if (phrases[i].status == status)
+			return phrases[i].phrase;
+	return "(an unusual status)";
+}
+
+__attribute__((format(printf, 2, 3)))
+static void
+say(struct job *job, const char *format, ...)
+{
+	char whole[JOB_MESSAGE_BYTES + TEXT_SHOWN_ROOM];
+	struct span cut;
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(whole, sizeof(whole), format, args);
+	va_end(args);
+	cut = text_cut(span_str(whole), sizeof(job->message) - 1);
+	memcpy(job->message, cut.data, cut.bytes);
+	job->message[cut.bytes] = '\0';
+}
+
+/* NULL: the answer to the create is a token that is what was asked for. Otherwise why it is not. */
+static const char *
+read_created(struct call *c)
+{
+	if (c->body == NULL)
+		return "the answer is empty";
+	if (c->body->overlong)
+		return "the answer is longer than what was asked for can be";
+	return answer_read_created(c->upstream->cluster, c->body->data, c->body->bytes, c->job);
+}
+
+static void
+read_retry_after(struct call *c)
+{
+	struct curl_header *h;
+
+	c->job->retry_after_ms = 0;
+	if (c->job->http_status != 0 && curl_easy_header(c->easy, "Retry-After", 0, CURLH_HEADER, -1, &h) == CURLHE_OK)
+		c->job->retry_after_ms = backoff_retry_after_ms(span_str(h->value), clock_wall_ms() / 1000,
+		    duration_ms(DURATION_RETRY_AFTER_MOST));
+}
+
+/* A whole answer came. */
+static void
+read_answer(struct call *c)
+{
+	struct job *job = c->job;
+	struct exchange e = { .verb = job->verb, .left = job->left, .whole = true, .http_status = job->http_status };
+	bool success = job->http_status == 200 || job->http_status == 201;
+	const char *wrong = job->verb == JOB_CREATE && success ? read_created(c) : NULL;
+	char text[TEXT_SHOWN_ROOM] = "";
+
+	e.as_asked = wrong == NULL;
+	job->verdict = verdict_of(&e);
+	if (wrong == NULL && job->http_status >= 300 && c->body != NULL && !c->body->overlong)
+		wrong = answer_error_text(c->body->data, c->body->bytes, c->upstream->management_token, text);
+	say(job, "%d %s%s%s", job->http_status, phrase(job->http_status), wrong != NULL && *wrong != '\0' ? ": " : "",
+	    wrong != NULL ? wrong : "");
+}
+
+/* None came, or not all of it. */
+static void
+note_failure(struct call *c, const char *trouble)
+{
+	struct job *job = c->job;
+	struct exchange e = { .verb = job->verb, .left = job->left, .whole = false };
+	char text[TEXT_SHOWN_ROOM];
+
+	job->verdict = verdict_of(&e);
+	say(job, "%s", text_shown(span_str(trouble), text));
+}
+
+/* The token's memory goes with the job; everything else is wiped and forgotten. */
+static struct job *
+let_go(struct call *c)
+{
+	struct job *job = c->job;
+
+	if (job->verdict == VERDICT_CREATED && job->verb == JOB_CREATE)
+		job->leased = c->body;
+	else
+		bodies_give_back(c->bodies, c->body);
+	c->body = NULL;
+	secret_free(c->post);
+	c->post = NULL;
+	c->why = NULL;
+	c->curl_says[0] = '\0';
+	curl_easy_reset(c->easy);
+	c->job = NULL;
+	job->took_us = clock_boot_us() - c->began_us;
+	upstream_count(c->upstream, job->verdict, job->took_us);
+	return job;
+}
+
+struct job *
+call_finish(struct call *c, int curl_code)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	c->job->http_status = (int)status;
+	c->job->leased = NULL;
+	read_retry_after(c);
+	if (curl_code == CURLE_OK)
+		read_answer(c);
+	else
+		note_failure(c, c->why != NULL ? c->why :
+		    c->curl_says[0] != '\0' ? c->curl_says : curl_easy_strerror((CURLcode)curl_code));
+	return let_go(c);
+}
+
+struct job *
+call_cut(struct call *c, const char *why)
+{
+	c->why = why;
+	return call_finish(c, CURLE_ABORTED_BY_CALLBACK);
+}
