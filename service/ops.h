@@ -18,7 +18,7 @@ struct health {
 	_Atomic int partitions_wrong;           /* a topic has another number of partitions than configured */
 };
 
-/* Listen; 200 or 503 with one line that says why. Fails with address and port in the sentence. */
+/* Listen; 200 or 503 with one line that says why. port is not 0. Fails with address and port in the sentence. */
 struct ops *ops_start(const char *address, uint16_t port, const struct health *h, struct err *ret_err);
 void ops_stop(struct ops *o);
 

@@ -187,7 +187,8 @@ bad_files_are_refused_by_name(void **state)
 		{ "retiring: true", "retiring: flase", "clusters[1]: retiring: \"flase\"", "true or false" },
 		{ "retiring: true", "max_concurrency: 0", "clusters[1]: max_concurrency: \"0\"", "" },
 		{ "retiring: true}", "retiring: true}\n  - {name: l2, product: clustered, "
-		    "url: \"http://127.0.0.1:8080\", management_token_file: t}", "clusters[2]: \"l2\" is the same cluster as \"lab\"", "" },
+		    "url: \"http://127.0.0.1:8080\", management_token_file: t}",
+		    "clusters[2]: \"l2\" is the same cluster as \"lab\"", "" },
 		{ "retiring: true}", "retiring: true}\n  - {name: p2, product: dedicated, url: \"https://x\", "
 		    "account_id: " ACCOUNT ", cluster_id: " CLUSTER ", management_token_file: t}",
 		    "clusters[2]: \"p2\" is the same cluster as \"prod\"", "" },
