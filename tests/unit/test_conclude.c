@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: each verdict leads where the protocol says, attempts that may have left are closed with the right fate, and the cap on unknown ones holds. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "service/conclude.h"
+#include "service/ticket.h"
+#include "tokend/v1/token.pb-c.h"
+
+static struct assignment assignment;
+
+static struct ticket *
+fresh(void)
+{
+	struct ticket *t = ticket_new(&assignment);
+
+	t->record.key = span_str("r-1");
+	t->request.request_id = "r-1";
+	t->request.deadline = 4000000000;
+	return t;
+}
+
+static enum conclude_step
+outcome(struct ticket *t, enum verdict v)
+{
+	uint64_t wait;
+
+	t->attempts.open = true;
+	t->attempts.current = (struct attempt){ .number = ++t->attempts.begun, .cluster = "main" };
+	t->job.verdict = v;
+	return conclude_outcome(t, 0, &wait);
+}
+
+static void
+test_fates(void **state)
+{
+	static const struct { enum verdict v; enum conclude_step step; unsigned closed; enum fate fate; enum status_cause cause; } rows[] = {
+		{ VERDICT_NOT_SENT, CONCLUDE_RETRY, 0, FATE_NOT_SENT, 0 },
+		{ VERDICT_AMBIGUOUS, CONCLUDE_RETRY, 1, FATE_UNKNOWN, 0 },
+		{ VERDICT_REDIRECTED, CONCLUDE_RETRY, 1, FATE_UNKNOWN, 0 },
+		{ VERDICT_THROTTLED, CONCLUDE_RETRY, 1, FATE_REFUSED, 0 },
+		{ VERDICT_CREDENTIAL, CONCLUDE_RETRY, 1, FATE_REFUSED, 0 },
+		{ VERDICT_CONFLICT, CONCLUDE_RETRY, 1, FATE_REFUSED, 0 },
+		{ VERDICT_REJECTED, CONCLUDE_END, 1, FATE_REFUSED, STATUS_UPSTREAM_REJECTED },
+		{ VERDICT_NOT_FOUND, CONCLUDE_END, 1, FATE_REFUSED, STATUS_TARGET_NOT_FOUND },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct ticket *t = fresh();
+
+		assert_int_equal(outcome(t, rows[i].v), rows[i].step);
+		assert_false(t->attempts.open);
+		assert_int_equal(t->attempts.previous, rows[i].fate);
+		assert_int_equal(t->attempts.n_closed, rows[i].closed);
+		if (rows[i].closed)
+			assert_int_equal(t->attempts.closed[0].fate, rows[i].fate);
+		if (rows[i].step == CONCLUDE_END)
+			assert_int_equal(t->status.cause, rows[i].cause);
+		ticket_free(t);
+	}
+}
+
+static void
+test_created_stays_open(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	assert_int_equal(outcome(t, VERDICT_CREATED), CONCLUDE_DELIVER);
+	assert_true(t->attempts.open);
+	assert_int_equal(t->attempts.n_closed, 0);
+	ticket_free(t);
+}
+
+static void
+test_cap_counts_unknown_only(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(outcome(t, i % 2 ? VERDICT_THROTTLED : VERDICT_NOT_SENT), CONCLUDE_RETRY);
+	for (int i = 0; i < ATTEMPTS_UNKNOWN_MOST - 1; i++)
+		assert_int_equal(outcome(t, VERDICT_AMBIGUOUS), CONCLUDE_RETRY);
+	assert_int_equal(outcome(t, VERDICT_AMBIGUOUS), CONCLUDE_END);
+	assert_int_equal(t->status.cause, STATUS_UPSTREAM_AMBIGUOUS);
+	assert_int_equal(attempts_unknown(&t->attempts), ATTEMPTS_UNKNOWN_MOST);
+	ticket_free(t);
+}
+
+static void
+test_closed_is_bounded(void **state)
+{
+	struct ticket *t = fresh();
+	unsigned n = 0;
+
+	(void)state;
+	while (outcome(t, VERDICT_THROTTLED) == CONCLUDE_RETRY)
+		n++;
+	assert_int_equal(n, ATTEMPTS_CLOSED_MOST - 1);
+	assert_int_equal(t->attempts.n_closed, ATTEMPTS_CLOSED_MOST);
+	assert_int_equal(t->status.cause, STATUS_UPSTREAM_THROTTLED);
+	ticket_free(t);
+}
+
+static void
+test_conflict_three_times(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_RETRY);
+	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_RETRY);
+	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_END);
+	assert_int_equal(t->status.cause, STATUS_UPSTREAM_CONFLICT);
+	ticket_free(t);
+}
+
+static void
+test_deadline(void **state)
+{
+	static const struct { enum verdict last; enum status_cause cause; } rows[] = {
+		{ VERDICT_CREDENTIAL, STATUS_UPSTREAM_AUTH }, { VERDICT_THROTTLED, STATUS_UPSTREAM_THROTTLED },
+		{ VERDICT_AMBIGUOUS, STATUS_UPSTREAM_UNREACHABLE }, { VERDICT_NOT_SENT, STATUS_UPSTREAM_UNREACHABLE },
+		{ VERDICT_CONFLICT, STATUS_UPSTREAM_UNREACHABLE },
+	};
+	struct ticket *t = fresh();
+
+	(void)state;
+	conclude_deadline(t);
+	assert_int_equal(t->status.cause, STATUS_NOT_STARTED);
+	t->attempts.begun = 1;          /* in an earlier life, of which only the journal tells */
+	conclude_deadline(t);
+	assert_int_equal(t->status.cause, STATUS_UPSTREAM_UNREACHABLE);
+	ticket_free(t);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		t = fresh();
+		outcome(t, rows[i].last);
+		conclude_deadline(t);
+		assert_int_equal(t->status.cause, rows[i].cause);
+		ticket_free(t);
+	}
+}
+
+static void
+test_reply(void **state)
+{
+	struct ticket *t = fresh();
+	Tokend__V1__CreateTokenReply *r;
+
+	(void)state;
+	t->principal = "telemetry";
+	t->request.suite = SUITE_SEALEDBOX;
+	strcpy(t->request.recipient_id, "t-box");
+	status_set(&t->status, STATUS_POLICY_DENIED, "no \"%s\"", "x");
+	status_detail(&t->status, "field", "permissions[0]");
+	conclude_reply(t, span_of(NULL, 0));
+	r = tokend__v1__create_token_reply__unpack(NULL, t->stored.bytes, t->stored.data);
+	assert_non_null(r);
+	assert_string_equal(r->request_id, "r-1");
+	assert_string_equal(r->principal, "telemetry");
+	assert_int_equal(r->status->code, CODE_PERMISSION_DENIED);
+	assert_string_equal(r->status->reason, "POLICY_DENIED");
+	assert_int_equal(r->status->about, TOKEND__V1__ABOUT__OUTCOME);
+	assert_int_equal(r->status->retry, TOKEND__V1__RETRY__NEVER);
+	assert_int_equal(r->status->n_details, 1);
+	assert_int_equal(r->sealed_token.len, 0);
+	assert_int_equal(r->suite, 0);
+	/* What each publication stamps anew must not be in what is stored. */
+	assert_int_equal(r->request_digest.len, 0);
+	assert_null(r->issued_at);
+	assert_false(r->replayed);
+	assert_int_equal(t->code, CODE_PERMISSION_DENIED);
+	tokend__v1__create_token_reply__free_unpacked(r, NULL);
+	ticket_free(t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fates), cmocka_unit_test(test_created_stays_open), cmocka_unit_test(test_cap_counts_unknown_only),
+		cmocka_unit_test(test_closed_is_bounded), cmocka_unit_test(test_conflict_three_times), cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_reply),
+	};
+
+	return cmocka_run_group_tests_name("conclude", tests, NULL, NULL);
+}
