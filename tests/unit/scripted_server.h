@@ -85,6 +85,15 @@ server_requests(struct server *s)
 	return n;
 }
 
+/* The latest request, head and body, as a string. */
+static inline void
+server_latest(struct server *s, char room[SERVER_REQUEST_BYTES])
+{
+	(void)pthread_mutex_lock(&s->lock);
+	memcpy(room, s->latest, sizeof(s->latest));
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- the thread's ---- */
 
 static inline bool

@@ -153,10 +153,11 @@ static void
 a_create_asks_for_what_it_should(void **state)
 {
 	struct rig *r = *state;
-	const char *request = r->server->latest;
+	char request[SERVER_REQUEST_BYTES];
 
 	SCRIPT(r, { CREATED, false });
 	expect(run(r, a_create()), VERDICT_CREATED, true);
+	server_latest(r->server, request);
 	assert_memory_equal(request, "POST " TOKENS_PATH " HTTP/1.1\r\n", strlen("POST " TOKENS_PATH " HTTP/1.1\r\n"));
 	assert_non_null(strstr(request, "\r\nAuthorization: Bearer " MANAGEMENT_TOKEN "\r\n"));
 	assert_non_null(strstr(request, "\r\nContent-Type: application/json\r\n"));
@@ -172,10 +173,12 @@ a_delete_names_its_token(void **state)
 {
 	static const char line[] = "DELETE " TOKENS_PATH "/" ID " HTTP/1.1\r\n";
 	struct rig *r = *state;
+	char request[SERVER_REQUEST_BYTES];
 
 	SCRIPT(r, { "HTTP/1.1 204 No Content\r\n\r\n", false }, { ERROR("404 Not Found", "", ""), false });
 	expect(run(r, a_delete(ID)), VERDICT_DELETED, true);
-	assert_memory_equal(r->server->latest, line, strlen(line));
+	server_latest(r->server, request);
+	assert_memory_equal(request, line, strlen(line));
 	expect(run(r, a_delete(ID)), VERDICT_DELETED, true);
 	expect(run(r, a_delete("../" ID)), VERDICT_NOT_SENT, false);
 	assert_int_equal(server_requests(r->server), 2);
