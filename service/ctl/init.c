@@ -11,6 +11,7 @@
  * its file by hand.
  */
 #include <ctype.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static const struct option rows[] = {
 	    "InfluxDB Cloud Dedicated (default) or Clustered" },
 	{ "url", 0, OPTION_TEXT, AT(url), 0, "URL", "the Management API's (dedicated: " URL_DEFAULT ")" },
 	{ "management-token-file", 0, OPTION_TEXT, AT(management_token_file), 0, "FILE",
-	    "where the service finds its own credential (default management-token)" },
+	    "where the service finds its own credential (default DIR/management-token)" },
 	{ "grant-databases", 0, OPTION_LIST, AT(databases), 0, "GLOB",
 	    "what the first requester may read and write (default *); repeatable" },
 	{ "all-databases", 0, OPTION_SWITCH, AT(all_databases), 0, NULL,
@@ -87,6 +88,17 @@ default_principal(struct arena *a)
 	return name[0] != '\0' ? arena_text(a, "%s", name) : "first";
 }
 
+/* A path as it was typed means this directory; in the file that is written it would mean the file's. */
+static const char *
+from_here(const char *path, struct arena *a)
+{
+	char here[PATH_MAX];
+
+	if (path[0] == '/' || getcwd(here, sizeof here) == NULL)
+		return path;
+	return arena_text(a, "%s/%s", here, path);
+}
+
 static void
 set_defaults(struct templates *t, const struct globals *g, struct arena *a)
 {
@@ -103,6 +115,8 @@ set_defaults(struct templates *t, const struct globals *g, struct arena *a)
 	DEFAULT(product, "dedicated");
 	if (strcmp(t->product, "dedicated") == 0)
 		DEFAULT(url, URL_DEFAULT);
+	if (t->management_token_file != NULL)
+		t->management_token_file = from_here(t->management_token_file, a);
 	DEFAULT(management_token_file, "management-token");
 	DEFAULT(ops_port, OPS_PORT_DEFAULT);
 	DEFAULT(cluster, g->cluster != NULL ? g->cluster : "main");
