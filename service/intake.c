@@ -32,6 +32,7 @@ struct source {
 	rd_kafka_queue_t *queue;        /* NULL: not assigned */
 	rd_kafka_message_t *batch[BATCH];
 	size_t at, count;
+	int64_t next;                   /* offset above the last one read */
 };
 
 struct intake {
@@ -99,15 +100,20 @@ on_assign(struct intake *in, rd_kafka_topic_partition_list_t *list)
 {
 	rd_kafka_resp_err_t e;
 
-	in->event = (struct intake_event){ .kind = INTAKE_ASSIGNED, .generation = generation_capture(in->consumer), .partitions = in->assigned };
 	in->has_event = true;
+	in->event = (struct intake_event){ .kind = INTAKE_ASSIGNED, .partitions = in->assigned };
 	for (int i = 0; i < list->cnt; i++) {
-		if (list->elems[i].partition >= in->config->partitions)
-			continue;       /* the topic grew: the check of its size says so */
+		if (list->elems[i].partition >= in->config->partitions) {
+			in->event.kind = INTAKE_FATAL;
+			err_set(&in->event.err, ERR_FATAL, "topic %s has grown beyond topics.partitions: %" PRId32 "; a request ID's home depends on it",
+			    in->config->topic_requests, in->config->partitions);
+			return;
+		}
 		in->assigned[in->n_assigned++] = list->elems[i].partition;
 		open_source(in, list->elems[i].partition);
 	}
 	in->event.n_partitions = in->n_assigned;
+	in->event.generation = generation_capture(in->consumer);
 	if ((e = rd_kafka_assign(in->consumer, list)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		in->event.kind = INTAKE_FATAL;
 		err_set(&in->event.err, ERR_FATAL, "cannot take an assignment: %s", rd_kafka_err2str(e));
@@ -228,7 +234,7 @@ intake_free(struct intake *in)
 	rd_kafka_queue_destroy(in->main_queue);
 	close_sources(in);
 	rd_kafka_consumer_close(in->consumer);
-	if (in->has_event && in->event.kind == INTAKE_ASSIGNED)
+	if (in->has_event)
 		generation_release(in->event.generation);
 	rd_kafka_destroy(in->consumer);
 	close(in->fd);
@@ -339,9 +345,10 @@ intake_read(struct intake *in, int32_t partition, struct arena *a, struct record
 	while (s->queue != NULL && (m = next_message(s)) != NULL) {
 		bool record = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 
-		if (record)
+		if (record) {
 			copy_record(m, a, ret);
-		else
+			s->next = m->offset + 1;
+		} else
 			log_warn("intake", "a partition reports an error", LOG_N("partition", partition),
 			    LOG_S("error", rd_kafka_message_errstr(m)));
 		rd_kafka_message_destroy(m);
@@ -352,12 +359,12 @@ intake_read(struct intake *in, int32_t partition, struct arena *a, struct record
 }
 
 int64_t
-intake_lag(struct intake *in, int32_t partition, int64_t next)
+intake_lag(const struct intake *in, int32_t partition)
 {
 	int64_t low, high;
 
 	if (rd_kafka_get_watermark_offsets(in->consumer, in->config->topic_requests, partition, &low, &high) !=
-	    RD_KAFKA_RESP_ERR_NO_ERROR || high < 0)
-		return -1;
-	return high > next ? high - next : 0;
+	    RD_KAFKA_RESP_ERR_NO_ERROR || high <= in->sources[partition].next)
+		return 0;
+	return high - in->sources[partition].next;
 }

@@ -43,7 +43,7 @@ void intake_begin_anew(struct intake *in);
 
 /* The next record of an assigned partition, copied into the arena; false when there is none now: then its queue is dry until the fd wakes again. */
 bool intake_read(struct intake *in, int32_t partition, struct arena *a, struct record *ret);
-/* Records behind the end, as of the last fetch; -1: unknown. */
-int64_t intake_lag(struct intake *in, int32_t partition, int64_t next);
+/* Records between what was read last and the end that the last fetch told; 0 when that is not known. */
+int64_t intake_lag(const struct intake *in, int32_t partition);
 
 #endif

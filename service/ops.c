@@ -84,8 +84,6 @@ why_not_ready(const struct health *h)
 		return why;
 	if (atomic_load(&h->draining))
 		return "draining";
-	if (atomic_load(&h->partitions_wrong))
-		return "a topic has another number of partitions than configured";
 	if (atomic_load(&h->journal_closed) > 0)
 		return "a partition is closed because its journal cannot be trusted";
 	if (!atomic_load(&h->joined))

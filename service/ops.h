@@ -15,7 +15,6 @@ struct health {
 	_Atomic int joined;                     /* the consumer group has us (zero partitions is fine) */
 	_Atomic int draining;
 	_Atomic int journal_closed;             /* partitions closed by R11 */
-	_Atomic int partitions_wrong;           /* a topic has another number of partitions than configured */
 };
 
 /* Listen; 200 or 503 with one line that says why. port is not 0. Fails with address and port in the sentence. */

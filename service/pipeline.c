@@ -342,6 +342,7 @@ read_partition(struct pipeline *p, struct assignment *a)
 		if (!intake_read(p->intake, a->partition, &t->arena, &t->record)) {
 			a->readable = false;
 			ticket_free(t);
+			metrics_set(a->lag, intake_lag(p->intake, a->partition));
 			return;
 		}
 		if (!watermark_take(a->watermark, t->record.offset)) {
@@ -525,14 +526,14 @@ aborted(struct pipeline *p, struct transaction *x)
 static void
 take_result(struct pipeline *p, struct transaction *x)
 {
-	if (x->n_touched == 0 || x->result == TRANSACTION_FATAL) {
+	if (x->result == TRANSACTION_FATAL)
 		pipeline_break(p, &x->err);
-		return;
-	}
+	if (x->n_touched == 0)
+		return;                 /* the publisher's word that it has no producer: not ours to free */
 	batch_settle(p->batch, x);
-	if (x->result != TRANSACTION_COMMITTED)
+	if (x->result == TRANSACTION_ABORTED || x->result == TRANSACTION_STALE)
 		aborted(p, x);
-	else
+	else if (x->result == TRANSACTION_COMMITTED)
 		for (struct item *it = x->items, *next; it != NULL; it = next) {
 			next = it->next;
 			if (it->ticket->state == TICKET_INTENT)

@@ -6,6 +6,8 @@
  *   back      more INTENT without an open attempt, or clean hand-overs would use up the cap on unknown attempts
  *   lost      somebody else's by now: whatever is still queued for it is dropped, and a string that comes later delivers nothing
  *   closed    its journal cannot be trusted (R11): held, and left unread */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "service/base/clock.h"
@@ -95,11 +97,14 @@ static struct assignment *
 add(struct pipeline *p, int32_t partition, struct generation *g)
 {
 	struct assignment *a = calloc(1, sizeof *a);
+	char number[16];
 
 	if (a == NULL)
 		abort();
 	a->partition = partition;
 	a->generation = generation_hold(g);
+	snprintf(number, sizeof number, "%" PRId32, partition);
+	a->lag = metrics_at(METRIC_LAG, number, NULL);
 	a->next = p->assignments;
 	p->assignments = a;
 	return a;
@@ -307,6 +312,7 @@ hold_events(struct pipeline *p)
 			lose_all(p);
 			break;
 		case INTAKE_FATAL:
+			generation_release(e.generation);
 			pipeline_break(p, &e.err);
 			break;
 		}

@@ -441,6 +441,12 @@ publish_free(struct publish *p)
 		return;
 	atomic_store(&p->stop, true);
 	pthread_join(p->thread, NULL);
+	for (struct mail *mail = mailbox_take(p->inbox), *next; mail != NULL; mail = next) {
+		next = mail->next;
+		mail->next = NULL;
+		((struct transaction *)mail)->result = TRANSACTION_ABORTED;     /* never begun */
+		mailbox_push(p->results, mail);
+	}
 	if (p->producer != NULL)
 		rd_kafka_destroy(p->producer);
 	mailbox_free(p->inbox);

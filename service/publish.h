@@ -16,7 +16,7 @@ struct publish *publish_new(const struct config *c, struct mailbox *results, str
 /* Lend it one; the next only after it came back. Loop thread. */
 void publish_submit(struct publish *p, struct transaction *x);
 
-/* End the thread (after the last result) and close the producer. */
+/* End the thread after the transaction under way, and close the producer. One that was not begun goes back as aborted. */
 void publish_free(struct publish *p);
 
 #endif

@@ -276,6 +276,12 @@ restore_free(struct restore *r)
 		return;
 	atomic_store(&r->stop, true);
 	pthread_join(r->thread, NULL);
+	for (struct mail *mail = mailbox_take(r->inbox), *next; mail != NULL; mail = next) {
+		next = mail->next;
+		mail->next = NULL;
+		((struct restoration *)mail)->failed = true;
+		mailbox_push(r->answers, mail);
+	}
 	free_handles(r);
 	mailbox_free(r->inbox);
 	free(r);

@@ -44,6 +44,7 @@ struct restoration {
 struct restore *restore_new(const struct config *c, struct mailbox *answers, struct err *ret_err);
 /* r is the thread's until it comes back. Loop thread. */
 void restore_ask(struct restore *r, struct restoration *q);
+/* End the thread. What it did not come to goes back as failed. */
 void restore_free(struct restore *r);
 
 #endif

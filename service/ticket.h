@@ -27,6 +27,7 @@
 struct generation;                      /* intake's: the captured group metadata */
 struct journal;                         /* journal.c's: one partition's memory */
 struct policy;
+struct series;
 struct restoration;                     /* restore's: a question to the restorer */
 struct watermark;
 
@@ -78,6 +79,7 @@ struct assignment {
 	unsigned n_tickets;
 	unsigned in_transactions;       /* transactions under way that touch it */
 	bool readable;                  /* its queue may hold records */
+	struct series *lag;
 	struct restoration *asked;      /* RESTORING: what the restorer was asked; NULL: between two tries */
 	uint64_t retry_boot_ms;         /* RESTORING: when a failed restore is tried again */
 };

@@ -41,8 +41,6 @@
 	ROW(CLUSTER_SHUT, GAUGE, "tokend_cluster_shut", "cluster", "", \
 	    "1 when the cluster takes no requests, because a marker did not come back.") \
 	ROW(PENDING, GAUGE, "tokend_pending", "", "", "Requests taken and not answered yet.") \
-	ROW(UNSETTLED, GAUGE, "tokend_unsettled_attempts", "", "", \
-	    "Attempts of unknown fate whose tokens, if any, have not been looked for yet.") \
 	ROW(ASSIGNED, GAUGE, "tokend_assigned_partitions", "", "", "Partitions held.") \
 	ROW(JOURNAL_ENTRIES, GAUGE, "tokend_journal_entries", "", "", "Requests remembered.") \
 	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", \

@@ -331,8 +331,10 @@ test_went_backwards(void **state)
 			fail_msg("%s: %s", rows[i].what, rc == 0 ? "opened" : e.text);
 		if (rc != 0)
 			assert_int_equal(e.next, ERR_REFUSE);
-		else
+		else {
 			assert_int_equal(start, 5);
+			assert_true(journal_seq(next) >= rows[i].seq);
+		}
 		journal_free(next);
 	}
 	ticket_free(t);

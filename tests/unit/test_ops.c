@@ -125,8 +125,6 @@ not_ready_says_why_and_stays_alive(void **state)
 	assert_answer("GET", "/readyz", "503", "not in the consumer group yet\n");
 	health.journal_closed = 2;
 	assert_answer("GET", "/readyz", "503", "a partition is closed because its journal cannot be trusted\n");
-	health.partitions_wrong = 1;
-	assert_answer("GET", "/readyz", "503", "a topic has another number of partitions than configured\n");
 	health.draining = 1;
 	assert_answer("GET", "/readyz", "503", "draining\n");
 	assert_answer("GET", "/livez", "200", "ok\n");
