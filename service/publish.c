@@ -41,6 +41,7 @@ struct publish {
 
 	/* the thread's own */
 	rd_kafka_t *producer;
+	rd_kafka_topic_t *topics[3];    /* held so that their metadata is there before the first record: else it waits for a second */
 	bool doubtful;                  /* replace the producer before its next transaction */
 	atomic_bool link_dropped;       /* set by librdkafka's error callback */
 	struct transaction broken;      /* says that there is no producer */
@@ -70,9 +71,21 @@ on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	log_warn("publish", "the producer reports an error", LOG_S("error", reason), LOG_S("code", rd_kafka_err2name(code)));
 }
 
-static rd_kafka_t *
+static void
+destroy_producer(struct publish *p)
+{
+	if (p->producer == NULL)
+		return;
+	for (int i = 0; i < 3; i++)
+		rd_kafka_topic_destroy(p->topics[i]);
+	rd_kafka_destroy(p->producer);
+	p->producer = NULL;
+}
+
+static int
 make_producer(struct publish *p, struct err *ret_err)
 {
+	const char *const names[3] = { p->config->topic_journal, p->config->topic_replies, p->config->topic_deadletters };
 	char timeout[24], why[256];
 	const struct kafka_property own[] = {
 		{ "transactional.id", p->config->transactional_id }, { "transaction.timeout.ms", timeout },
@@ -81,19 +94,20 @@ make_producer(struct publish *p, struct err *ret_err)
 		{ "linger.ms", "1" },
 	};
 	rd_kafka_conf_t *conf;
-	rd_kafka_t *rk;
 
 	snprintf(timeout, sizeof timeout, "%" PRIu64, duration_ms(DURATION_TRANSACTION));
 	if ((conf = kafka_client_conf(p->config, "publish", own, sizeof own / sizeof own[0], ret_err)) == NULL)
-		return NULL;
+		return -1;
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_opaque(conf, p);
-	if ((rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why)) == NULL) {
-		err_set(ret_err, ERR_FATAL, "cannot make the producer: %s", why);
+	if ((p->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why)) == NULL) {
 		rd_kafka_conf_destroy(conf);
+		return err_set(ret_err, ERR_FATAL, "cannot make the producer: %s", why);
 	}
-	return rk;
+	for (int i = 0; i < 3; i++)
+		p->topics[i] = rd_kafka_topic_new(p->producer, names[i], NULL);
+	return 0;
 }
 
 static void
@@ -128,9 +142,9 @@ static int
 replace_producer(struct publish *p, struct err *ret_err)
 {
 	log_warn("publish", "replacing a doubtful producer", LOG_S("transactional_id", p->config->transactional_id));
-	rd_kafka_destroy(p->producer);
+	destroy_producer(p);
 	p->doubtful = false;
-	if ((p->producer = make_producer(p, ret_err)) == NULL)
+	if (make_producer(p, ret_err) != 0)
 		return -1;
 	return init_producer(p, ret_err);
 }
@@ -415,12 +429,12 @@ publish_new(const struct config *c, struct mailbox *results, struct err *ret_err
 	p->seconds = metrics_at(METRIC_COMMIT_SECONDS, NULL, NULL);
 	if ((p->inbox = mailbox_new(ret_err)) == NULL)
 		goto fail;
-	if ((p->producer = make_producer(p, ret_err)) == NULL)
+	if (make_producer(p, ret_err) != 0)
 		goto fail_inbox;
 	if ((e = pthread_create(&p->thread, NULL, publisher, p)) == 0)
 		return p;
 	err_set(ret_err, ERR_FATAL, "cannot start the publisher's thread: %s", strerror(e));
-	rd_kafka_destroy(p->producer);
+	destroy_producer(p);
 fail_inbox:
 	mailbox_free(p->inbox);
 fail:
@@ -447,8 +461,7 @@ publish_free(struct publish *p)
 		((struct transaction *)mail)->result = TRANSACTION_ABORTED;     /* never begun */
 		mailbox_push(p->results, mail);
 	}
-	if (p->producer != NULL)
-		rd_kafka_destroy(p->producer);
+	destroy_producer(p);
 	mailbox_free(p->inbox);
 	free(p);
 }
