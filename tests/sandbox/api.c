@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* InfluxDB's Management API for database tokens, as the vendor's OpenAPI files have it:
+ *
+ *   Cloud Dedicated  /api/v0/accounts/{accountId}/clusters/{clusterId}/tokens[/{tokenId}]
+ *   Clustered        /api/v0/tokens[/{tokenId}]
+ *
+ * POST answers 200 (not 201) with the token and, this once, its accessToken; DELETE 204; errors {"code", "message"}. A wrong bearer is 401, an unknown
+ * account, cluster, token or database 404, a malformed id or body 400. Only description is required of a POST; nothing is unique, and there
+ * is no idempotency key: those are the facts that tokend lives with, so nothing here is kinder than they are. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "service/base/text.h"
+#include "tests/sandbox/faults.h"
+#include "tests/sandbox/http.h"
+#include "tests/sandbox/ports.h"
+#include "tests/sandbox/store.h"
+
+#define OTHER_ACCOUNT "99999999-9999-4999-8999-999999999999"
+
+struct target {
+	bool dedicated;
+	char token_id[128];             /* "": the collection */
+};
+
+/* ---- where ---------------------------------------------------------------------------------------------------------- */
+
+/* "/tokens" or "/tokens/ID"; false: neither. */
+static bool
+read_tokens(const char *path, struct target *ret)
+{
+	if (strncmp(path, "/tokens", 7) != 0)
+		return false;
+	path += 7;
+	if (*path == '\0')
+		return true;
+	return *path == '/' && path[1] != '\0' && strchr(path + 1, '/') == NULL && strlen(path + 1) < sizeof ret->token_id &&
+	    strcpy(ret->token_id, path + 1) != NULL;
+}
+
+/* False: the answer is planned. */
+static bool
+find_target(struct http_request *r, const struct world *w, struct target *ret)
+{
+	char account[128], cluster[128];
+	int at = 0;
+
+	memset(ret, 0, sizeof *ret);
+	if (strncmp(r->path, "/api/v0", 7) != 0)
+		goto unknown;
+	if (read_tokens(r->path + 7, ret))
+		goto item;
+	if (sscanf(r->path + 7, "/accounts/%127[^/]/clusters/%127[^/]%n", account, cluster, &at) != 2 || !read_tokens(r->path + 7 + at, ret))
+		goto unknown;
+	ret->dedicated = true;
+	if (!text_is_uuid(span_str(account)) || !text_is_uuid(span_str(cluster))) {
+		http_error(r, 400, "bad request");
+		return false;
+	}
+	if (strcmp(account, w->account_id) != 0 || strcmp(cluster, w->cluster_id) != 0)
+		goto unknown;
+item:
+	if (ret->token_id[0] != '\0' && !text_is_uuid(span_str(ret->token_id))) {
+		http_error(r, 400, "bad request");
+		return false;
+	}
+	return true;
+unknown:
+	http_error(r, 404, "not found");
+	return false;
+}
+
+static bool
+authorized(const struct http_request *r, const struct world *w)
+{
+	const char *a = http_header(r, "Authorization");
+
+	return a != NULL && strncmp(a, "Bearer ", 7) == 0 && strcmp(a + 7, w->management_token) == 0;
+}
+
+/* ---- bodies --------------------------------------------------------------------------------------------------------- */
+
+static cJSON *
+parse(const struct http_request *r)
+{
+	char *text = strndup((const char *)r->body.data, r->body.bytes);
+	cJSON *o = text != NULL && r->body.bytes > 0 ? cJSON_ParseWithOpts(text, NULL, 1) : NULL;
+
+	free(text);
+	if (o != NULL && !cJSON_IsObject(o)) {
+		cJSON_Delete(o);
+		o = NULL;
+	}
+	return o;
+}
+
+static bool
+permissions_valid(const cJSON *list)
+{
+	const cJSON *p;
+
+	if (list == NULL)
+		return true;
+	if (!cJSON_IsArray(list))
+		return false;
+	cJSON_ArrayForEach(p, list) {
+		const cJSON *action = cJSON_GetObjectItemCaseSensitive(p, "action"), *resource = cJSON_GetObjectItemCaseSensitive(p, "resource");
+
+		if (!cJSON_IsObject(p) || (action != NULL && !cJSON_IsString(action)) || (resource != NULL && (!cJSON_IsString(resource) ||
+		    strlen(resource->valuestring) < 1 || strlen(resource->valuestring) > 64)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+databases_known(const struct world *w, const cJSON *list)
+{
+	const cJSON *p;
+
+	cJSON_ArrayForEach(p, list) {
+		const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p, "resource"));
+		bool known = w->n_databases == 0 || name == NULL || strcmp(name, "*") == 0;
+
+		for (size_t i = 0; i < w->n_databases; i++)
+			known |= strcmp(w->databases[i], name) == 0;
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
+/* ---- create --------------------------------------------------------------------------------------------------------- */
+
+/* What is remembered until the answer has left. */
+struct outstanding {
+	struct store *store;
+	uint64_t post;
+	int status;
+	const char *fault;
+};
+
+static void
+on_done(void *about, bool answered)
+{
+	struct outstanding *o = about;
+
+	store_answered(o->store, o->post, o->status, answered, o->fault);
+	free(o);
+}
+
+static void
+spoil(cJSON *token, enum fault fault)
+{
+	if (fault == FAULT_TRUNCATE_DESCRIPTION) {
+		char *d = cJSON_GetObjectItemCaseSensitive(token, "description")->valuestring;
+
+		d[strlen(d) * 2 / 3] = '\0';
+	} else if (fault == FAULT_WRONG_ACCOUNT)
+		cJSON_ReplaceItemInObjectCaseSensitive(token, "accountId", cJSON_CreateString(OTHER_ACCOUNT));
+	else if (fault == FAULT_MISSING_TOKEN)
+		cJSON_DeleteItemFromObjectCaseSensitive(token, "accessToken");
+}
+
+static void
+answer_token(struct http_request *r, cJSON *token, enum fault fault)
+{
+	char *text;
+
+	spoil(token, fault);
+	text = cJSON_PrintUnformatted(token);
+	cJSON_Delete(token);
+	if (fault == FAULT_BAD_JSON)
+		text[strlen(text) * 2 / 3] = '\0';
+	http_json(r, 200, text);
+}
+
+/* Does this fault's call make a token? */
+static bool
+commits(const struct fault_action *f)
+{
+	switch (f->fault) {
+	case FAULT_THROTTLE:
+		return false;
+	case FAULT_ERROR:
+	case FAULT_CUT:
+	case FAULT_HOLD:
+		return f->commit;
+	default:
+		return true;
+	}
+}
+
+static void
+plan_create(struct http_request *r, const struct world *w, uint64_t post, const struct fault_action *f)
+{
+	cJSON *token = commits(f) ? store_create(w->store, post) : NULL;
+
+	r->delay_ms = f->delay_ms;
+	switch (f->fault) {
+	case FAULT_THROTTLE:
+		http_error(r, f->status != 0 ? f->status : 429, "too many requests");
+		strcpy(r->retry_after, f->retry_after);
+		break;
+	case FAULT_ERROR:
+		http_error(r, f->status != 0 ? f->status : 500, "internal server error");
+		break;
+	default:
+		if (token != NULL)
+			answer_token(r, cJSON_Duplicate(token, 1), f->fault);
+		else
+			http_error(r, 500, "internal server error");
+	}
+	if (f->fault == FAULT_CUT)
+		r->how = f->mid_body ? HTTP_CUT_MID_BODY : HTTP_CUT;
+	if (f->fault == FAULT_HOLD) {
+		r->hold = true;
+		r->how = HTTP_CUT;
+	}
+	cJSON_Delete(token);
+}
+
+static void
+create(struct http_request *r, const struct world *w, const struct target *t)
+{
+	cJSON *o = parse(r);
+	const cJSON *permissions = cJSON_GetObjectItemCaseSensitive(o, "permissions");
+	const char *description = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "description"));
+	const cJSON *expires = cJSON_GetObjectItemCaseSensitive(o, "expiresAt");
+	int64_t seconds;
+	int32_t nanos;
+
+	if (description == NULL || !permissions_valid(permissions) ||
+	    (expires != NULL && (!cJSON_IsString(expires) || !text_parse_time(span_str(expires->valuestring), &seconds, &nanos))))
+		http_error(r, 400, "bad request");
+	else {
+		struct fault_action f = faults_pick(w->faults, STORE_CREATE, description);
+		struct outstanding *out = malloc(sizeof *out);
+		uint64_t post = store_post(w->store, t->dedicated, description, permissions, cJSON_GetStringValue(expires));
+
+		if (out == NULL)
+			abort();
+		if (f.fault == FAULT_NONE && !databases_known(w, permissions))
+			http_error(r, 404, "not found");
+		else
+			plan_create(r, w, post, &f);
+		*out = (struct outstanding){ w->store, post, r->how == HTTP_CUT ? 0 : r->status, faults_name(f.fault) };
+		r->done = on_done;
+		r->about = out;
+	}
+	cJSON_Delete(o);
+}
+
+/* ---- the others ----------------------------------------------------------------------------------------------------- */
+
+static void
+answer_json(struct http_request *r, cJSON *o)
+{
+	if (o == NULL) {
+		http_error(r, 404, "not found");
+		return;
+	}
+	http_json(r, 200, cJSON_PrintUnformatted(o));
+	cJSON_Delete(o);
+}
+
+static void
+update(struct http_request *r, const struct world *w, const struct target *t)
+{
+	cJSON *o = parse(r);
+	const cJSON *permissions = cJSON_GetObjectItemCaseSensitive(o, "permissions");
+	const cJSON *description = cJSON_GetObjectItemCaseSensitive(o, "description");
+
+	if (o == NULL || (permissions == NULL && description == NULL) || !permissions_valid(permissions) ||
+	    (description != NULL && !cJSON_IsString(description)))
+		http_error(r, 400, "bad request");
+	else if (!store_update(w->store, t->token_id, cJSON_GetStringValue(description), permissions))
+		http_error(r, 404, "not found");
+	else
+		answer_json(r, store_token(w->store, t->token_id, t->dedicated));
+	cJSON_Delete(o);
+}
+
+/* A fault of a call without a body to spoil. False: none acted. */
+static bool
+misbehave(struct http_request *r, const struct world *w, enum store_operation o)
+{
+	struct fault_action f = faults_pick(w->faults, o, NULL);
+
+	if (f.fault == FAULT_NONE)
+		return false;
+	r->delay_ms = f.delay_ms;
+	if (f.fault == FAULT_DELAY)
+		return false;
+	http_error(r, f.status != 0 ? f.status : f.fault == FAULT_THROTTLE ? 429 : 500, "%s", faults_name(f.fault));
+	strcpy(r->retry_after, f.retry_after);
+	r->hold = f.fault == FAULT_HOLD;
+	if (f.fault == FAULT_CUT || f.fault == FAULT_HOLD)
+		r->how = HTTP_CUT;
+	return true;
+}
+
+static void
+others(struct http_request *r, const struct world *w, const struct target *t)
+{
+	bool item = t->token_id[0] != '\0';
+	enum store_operation o = strcmp(r->method, "DELETE") == 0 ? STORE_DELETE : strcmp(r->method, "PATCH") == 0 ? STORE_UPDATE :
+	    item ? STORE_GET : STORE_LIST;
+
+	if (strcmp(r->method, "GET") != 0 && (!item || (o != STORE_DELETE && o != STORE_UPDATE))) {
+		http_error(r, 405, "method not allowed");
+		return;
+	}
+	store_count(w->store, o);
+	if (misbehave(r, w, o))
+		return;
+	if (o == STORE_LIST)
+		answer_json(r, store_list(w->store, t->dedicated));
+	else if (o == STORE_GET)
+		answer_json(r, store_token(w->store, t->token_id, t->dedicated));
+	else if (o == STORE_UPDATE)
+		update(r, w, t);
+	else if (store_delete(w->store, t->token_id))
+		r->status = 204;
+	else
+		http_error(r, 404, "not found");
+}
+
+void
+api_handle(struct http_request *r, void *world)
+{
+	const struct world *w = world;
+	struct target t;
+
+	if (!authorized(r, w))
+		http_error(r, 401, "unauthorized");
+	else if (find_target(r, w, &t)) {
+		if (strcmp(r->method, "POST") == 0 && t.token_id[0] == '\0') {
+			store_count(w->store, STORE_CREATE);
+			create(r, w, &t);
+		} else
+			others(r, w, &t);
+	}
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The three ports' handlers, and what they share. */
+#ifndef SANDBOX_PORTS_H
+#define SANDBOX_PORTS_H
+
+#include <stddef.h>
+
+struct faults;
+struct http_request;
+struct store;
+
+struct world {
+	struct store *store;
+	struct faults *faults;
+	const char *management_token, *account_id, *cluster_id;
+	const char *const *databases; size_t n_databases;       /* none: any exists */
+};
+
+/* The Management API, both products on one port. */
+void api_handle(struct http_request *r, void *world);
+/* Where tokens are used: 401 until a token is active. */
+void data_handle(struct http_request *r, void *world);
+/* Faults, and the truth. */
+void control_handle(struct http_request *r, void *world);
+
+#endif
