@@ -372,7 +372,8 @@ journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_star
 	j->least = f->journal_high;
 	j->marker_offsets = f->marker_offsets;
 	*ret_start = f->has_offset ? f->offset : f->request_low;
-	qsort(j->answered, j->n_answered, sizeof *j->answered, by_offset);
+	if (j->n_answered > 0)
+		qsort(j->answered, j->n_answered, sizeof *j->answered, by_offset);
 	journal_passed(j, *ret_start);
 	return 0;
 }
