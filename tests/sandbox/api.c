@@ -84,8 +84,8 @@ authorized(const struct http_request *r, const struct world *w)
 static cJSON *
 parse(const struct http_request *r)
 {
-	char *text = strndup((const char *)r->body.data, r->body.bytes);
-	cJSON *o = text != NULL && r->body.bytes > 0 ? cJSON_ParseWithOpts(text, NULL, 1) : NULL;
+	char *text = r->body.bytes > 0 && text_is_utf8(r->body) ? strndup((const char *)r->body.data, r->body.bytes) : NULL;
+	cJSON *o = text != NULL ? cJSON_ParseWithOpts(text, NULL, 1) : NULL;
 
 	free(text);
 	if (o != NULL && !cJSON_IsObject(o)) {
@@ -133,21 +133,31 @@ databases_known(const struct world *w, const cJSON *list)
 
 /* ---- create --------------------------------------------------------------------------------------------------------- */
 
-/* What is remembered until the answer has left. */
-struct outstanding {
+/* The post that an answer belongs to. */
+struct posted {
 	struct store *store;
-	uint64_t post;
-	int status;
-	const char *fault;
+	uint64_t number;
 };
 
 static void
-on_done(void *about, bool answered)
+on_answered(void *about, bool whole)
 {
-	struct outstanding *o = about;
+	const struct posted *p = about;
 
-	store_answered(o->store, o->post, o->status, answered, o->fault);
-	free(o);
+	store_answered(p->store, p->number, whole);
+}
+
+static void
+remember(struct http_request *r, const struct world *w, uint64_t post, const char *fault)
+{
+	struct posted *p = malloc(sizeof *p);
+
+	if (p == NULL)
+		abort();
+	*p = (struct posted){ w->store, post };
+	r->answered = on_answered;
+	r->about = p;
+	store_planned(w->store, post, r->how == HTTP_CUT ? 0 : r->status, fault);
 }
 
 static void
@@ -182,7 +192,6 @@ commits(const struct fault_action *f)
 {
 	switch (f->fault) {
 	case FAULT_THROTTLE:
-		return false;
 	case FAULT_ERROR:
 	case FAULT_CUT:
 	case FAULT_HOLD:
@@ -221,6 +230,19 @@ plan_create(struct http_request *r, const struct world *w, uint64_t post, const 
 	cJSON_Delete(token);
 }
 
+static bool
+expiry_valid(const cJSON *e)
+{
+	size_t n = e != NULL && cJSON_IsString(e) ? strlen(e->valuestring) : 0;
+	int64_t seconds;
+	int32_t nanos;
+
+	/* "+0000" is what people type and not what the API takes. */
+	return e == NULL || (n > 6 && (e->valuestring[n - 1] == 'Z' || e->valuestring[n - 3] == ':') &&
+	    text_parse_time(span_str(e->valuestring), &seconds, &nanos));
+}
+
+/* Every POST is remembered, whatever is wrong with it. */
 static void
 create(struct http_request *r, const struct world *w, const struct target *t)
 {
@@ -228,27 +250,20 @@ create(struct http_request *r, const struct world *w, const struct target *t)
 	const cJSON *permissions = cJSON_GetObjectItemCaseSensitive(o, "permissions");
 	const char *description = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "description"));
 	const cJSON *expires = cJSON_GetObjectItemCaseSensitive(o, "expiresAt");
-	int64_t seconds;
-	int32_t nanos;
+	uint64_t post = store_post(w->store, t->dedicated, description != NULL ? description : "", permissions, cJSON_GetStringValue(expires));
+	struct fault_action f = { .fault = FAULT_NONE };
 
-	if (description == NULL || !permissions_valid(permissions) ||
-	    (expires != NULL && (!cJSON_IsString(expires) || !text_parse_time(span_str(expires->valuestring), &seconds, &nanos))))
+	if (!authorized(r, w))
+		http_error(r, 401, "unauthorized");
+	else if (description == NULL || !permissions_valid(permissions) || !expiry_valid(expires))
 		http_error(r, 400, "bad request");
+	else if (!databases_known(w, permissions))
+		http_error(r, 404, "not found");
 	else {
-		struct fault_action f = faults_pick(w->faults, STORE_CREATE, description);
-		struct outstanding *out = malloc(sizeof *out);
-		uint64_t post = store_post(w->store, t->dedicated, description, permissions, cJSON_GetStringValue(expires));
-
-		if (out == NULL)
-			abort();
-		if (f.fault == FAULT_NONE && !databases_known(w, permissions))
-			http_error(r, 404, "not found");
-		else
-			plan_create(r, w, post, &f);
-		*out = (struct outstanding){ w->store, post, r->how == HTTP_CUT ? 0 : r->status, faults_name(f.fault) };
-		r->done = on_done;
-		r->about = out;
+		f = faults_pick(w->faults, STORE_CREATE, description);
+		plan_create(r, w, post, &f);
 	}
+	remember(r, w, post, faults_name(f.fault));
 	cJSON_Delete(o);
 }
 
@@ -333,13 +348,12 @@ api_handle(struct http_request *r, void *world)
 	const struct world *w = world;
 	struct target t;
 
-	if (!authorized(r, w))
+	if (strcmp(r->method, "POST") == 0 && find_target(r, w, &t) && t.token_id[0] == '\0') {
+		store_count(w->store, STORE_CREATE);
+		create(r, w, &t);
+	} else if (!authorized(r, w)) {
+		free(r->answer);
 		http_error(r, 401, "unauthorized");
-	else if (find_target(r, w, &t)) {
-		if (strcmp(r->method, "POST") == 0 && t.token_id[0] == '\0') {
-			store_count(w->store, STORE_CREATE);
-			create(r, w, &t);
-		} else
-			others(r, w, &t);
-	}
+	} else if (r->answer == NULL && find_target(r, w, &t))
+		others(r, w, &t);
 }

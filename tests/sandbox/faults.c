@@ -139,7 +139,7 @@ read_member(const cJSON *m, struct rule *r)
 		r->probability = n;
 	else if (strcmp(name, "delay_ms") == 0 && number(m, 0, 3600000, &n))
 		r->action.delay_ms = (uint64_t)n;
-	else if (strcmp(name, "status") == 0 && number(m, 100, 599, &n))
+	else if (strcmp(name, "status") == 0 && number(m, 200, 599, &n))
 		r->action.status = (int)n;
 	else
 		return false;
@@ -170,11 +170,13 @@ read_rule(const cJSON *o, struct rule *r, struct err *ret_err)
 int
 faults_add(struct faults *f, const char *json, size_t bytes, struct err *ret_err)
 {
-	cJSON *list = cJSON_ParseWithLength(json, bytes);
+	char *text = bytes > 0 ? strndup(json, bytes) : NULL;
+	cJSON *list = text != NULL ? cJSON_ParseWithOpts(text, NULL, 1) : NULL;
 	const cJSON *o;
 	size_t first;
 	int rc = 0;
 
+	free(text);
 	if (!cJSON_IsArray(list)) {
 		cJSON_Delete(list);
 		return err_set(ret_err, ERR_REFUSE, "faults are a JSON array of rules");

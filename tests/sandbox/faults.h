@@ -15,7 +15,7 @@ struct faults;
 /* Add a fault: a row here, and what it does in api.c. The README's list is this one. */
 #define FAULTS(ROW) \
 	ROW(DELAY, "delay", "answers as it should, delay_ms later") \
-	ROW(THROTTLE, "throttle", "answers status (429), with Retry-After: retry_after; creates nothing") \
+	ROW(THROTTLE, "throttle", "answers status (429), with Retry-After: retry_after; with commit, the token is created all the same") \
 	ROW(ERROR, "error", "answers status (500); with commit, the token is created before") \
 	ROW(CUT, "cut", "closes the connection without a word, or with mid_body in the middle of the answer; with commit, the token is created before") \
 	ROW(HOLD, "hold", "never answers, until the control port's release cuts it; with commit, the token is created before") \

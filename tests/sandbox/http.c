@@ -48,17 +48,23 @@ static struct {
 
 /* ---- plans that wait ----------------------------------------------------------------------------------------------- */
 
-/* Resume what is due, or all; the lock is held. */
+enum which { WHICH_DUE, WHICH_HELD, WHICH_ALL };
+
+/* The lock is held. */
 static unsigned
-resume(uint64_t now, bool all)
+resume(enum which which)
 {
+	uint64_t now = clock_boot_ms();
 	struct exchange **at = &waiting.first;
 	unsigned n = 0;
 
 	while (*at != NULL) {
 		struct exchange *x = *at;
 
-		if (!all && (x->request.hold || x->due_boot_ms > now)) {
+		bool now_it = which == WHICH_ALL || (which == WHICH_HELD && x->request.hold) ||
+		    (which == WHICH_DUE && !x->request.hold && x->due_boot_ms <= now);
+
+		if (!now_it) {
 			at = &x->next;
 			continue;
 		}
@@ -78,7 +84,7 @@ resumer(void *arg)
 	while (!waiting.over) {
 		struct timespec until;
 
-		resume(clock_boot_ms(), false);
+		resume(WHICH_DUE);
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += 5 * 1000 * 1000;
 		if (until.tv_nsec >= 1000000000L) {
@@ -113,7 +119,7 @@ http_release(void)
 	unsigned n;
 
 	pthread_mutex_lock(&waiting.lock);
-	n = resume(0, true);
+	n = resume(WHICH_HELD);
 	pthread_mutex_unlock(&waiting.lock);
 	return n;
 }
@@ -163,6 +169,8 @@ carry_out(struct exchange *x)
 		response = MHD_create_response_from_buffer(strlen(answer), (void *)(uintptr_t)answer, MHD_RESPMEM_MUST_COPY);
 	if (r->answer != NULL)
 		MHD_add_response_header(response, "Content-Type", "application/json");
+	if (r->answered != NULL && r->how == HTTP_SEND)
+		r->answered(r->about, true);    /* before it leaves: whoever has the answer finds it in the truth */
 	if (r->retry_after[0] != '\0')
 		MHD_add_response_header(response, "Retry-After", r->retry_after);
 	rc = MHD_queue_response(r->connection, (unsigned)r->status, response);
@@ -229,8 +237,9 @@ on_completed(void *cls, struct MHD_Connection *connection, void **state, enum MH
 	(void)connection;
 	if (x == NULL)
 		return;
-	if (x->request.done != NULL)
-		x->request.done(x->request.about, how == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->request.how == HTTP_SEND);
+	if (x->request.answered != NULL && (how != MHD_REQUEST_TERMINATED_COMPLETED_OK || x->request.how != HTTP_SEND))
+		x->request.answered(x->request.about, false);
+	free(x->request.about);
 	free(x->request.answer);
 	free(x->body);
 	free(x);
@@ -274,7 +283,9 @@ http_stop(struct http_server *s)
 	if (s == NULL)
 		return;
 	MHD_quiesce_daemon(s->daemon);
-	(void)http_release();
+	pthread_mutex_lock(&waiting.lock);
+	(void)resume(WHICH_ALL);
+	pthread_mutex_unlock(&waiting.lock);
 	MHD_stop_daemon(s->daemon);
 	free(s);
 	if (--waiting.servers > 0)

@@ -31,8 +31,8 @@ struct http_request {
 	enum http_how how;
 	uint64_t delay_ms;
 	bool hold;                      /* until http_release */
-	void (*done)(void *about, bool answered);       /* afterwards: did the client get all of it? May be NULL */
-	void *about;
+	void (*answered)(void *about, bool whole);      /* the answer leaves now; and once more, false, when it did not get there. May be NULL */
+	void *about;                    /* malloced; freed with the request */
 };
 
 typedef void (*http_handler)(struct http_request *r, void *context);
@@ -40,7 +40,7 @@ typedef void (*http_handler)(struct http_request *r, void *context);
 /* Serve on address:port (0: any; *ret_port says which). */
 struct http_server *http_serve(const char *address, uint16_t port, http_handler handler, void *context, uint16_t *ret_port,
     struct err *ret_err);
-/* Carry out every plan that is held, on all servers. Returns how many there were. */
+/* Carry out every plan that is held (not those that are only delayed), on all servers. Returns how many there were. */
 unsigned http_release(void);
 /* How many plans wait: held or delayed. */
 unsigned http_waiting(void);

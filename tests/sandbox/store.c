@@ -34,6 +34,7 @@ struct store {
 	struct store_options options;
 	struct token *tokens; size_t n_tokens, tokens_room;
 	struct post *posts; size_t n_posts, posts_room;
+	uint64_t forgotten;                     /* posts before the last reset: numbers go on */
 	uint64_t counts[STORE_OPERATIONS];
 };
 
@@ -65,6 +66,7 @@ store_reset(struct store *s)
 		free(s->posts[i].expires_at);
 		cJSON_Delete(s->posts[i].permissions);
 	}
+	s->forgotten += s->n_posts;
 	s->n_tokens = s->n_posts = 0;
 	memset(s->counts, 0, sizeof s->counts);
 	pthread_mutex_unlock(&s->lock);
@@ -113,20 +115,39 @@ store_post(struct store *s, bool dedicated, const char *description, const cJSON
 	s->posts[s->n_posts++] = (struct post){ .at_ms = clock_wall_ms(), .dedicated = dedicated, .description = copy(description),
 		.expires_at = copy(expires_at),
 		.permissions = permissions != NULL ? cJSON_Duplicate(permissions, 1) : cJSON_CreateArray() };
-	number = s->n_posts;
+	number = s->forgotten + s->n_posts;
 	pthread_mutex_unlock(&s->lock);
 	return number;
 }
 
-void
-store_answered(struct store *s, uint64_t post, int status, bool whole, const char *fault)
+/* NULL: it is of before a reset. The lock is held. */
+static struct post *
+find_post(const struct store *s, uint64_t number)
 {
+	return number > s->forgotten && number <= s->forgotten + s->n_posts ? &s->posts[number - s->forgotten - 1] : NULL;
+}
+
+void
+store_planned(struct store *s, uint64_t number, int status, const char *fault)
+{
+	struct post *p;
+
 	pthread_mutex_lock(&s->lock);
-	if (post >= 1 && post <= s->n_posts) {          /* a reset may have come between */
-		s->posts[post - 1].status = status;
-		s->posts[post - 1].answered = whole;
-		s->posts[post - 1].fault = fault;
+	if ((p = find_post(s, number)) != NULL) {
+		p->status = status;
+		p->fault = fault;
 	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_answered(struct store *s, uint64_t number, bool whole)
+{
+	struct post *p;
+
+	pthread_mutex_lock(&s->lock);
+	if ((p = find_post(s, number)) != NULL)
+		p->answered = whole;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -180,9 +201,12 @@ store_create(struct store *s, uint64_t post)
 	int32_t nanos;
 
 	pthread_mutex_lock(&s->lock);
+	if ((p = find_post(s, post)) == NULL) {
+		pthread_mutex_unlock(&s->lock);
+		return NULL;
+	}
 	s->tokens = grown(s->tokens, s->n_tokens, &s->tokens_room, sizeof *s->tokens);
 	t = &s->tokens[s->n_tokens++];
-	p = &s->posts[post - 1];
 	memset(t, 0, sizeof *t);
 	random_bytes(bytes, sizeof bytes);
 	memcpy(t->access_token, "apiv1_", 6);
@@ -330,7 +354,7 @@ post_truth(const struct store *s, size_t i)
 	const struct post *p = &s->posts[i];
 	cJSON *o = cJSON_CreateObject();
 
-	cJSON_AddNumberToObject(o, "seq", (double)(i + 1));
+	cJSON_AddNumberToObject(o, "seq", (double)(s->forgotten + i + 1));
 	cJSON_AddNumberToObject(o, "at_ms", (double)p->at_ms);
 	cJSON_AddStringToObject(o, "product", p->dedicated ? "dedicated" : "clustered");
 	add_text_or_null(o, "account_id", p->dedicated ? s->options.account_id : NULL);

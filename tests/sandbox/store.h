@@ -22,10 +22,12 @@ void store_reset(struct store *s);
 
 /* A POST was seen: description, permissions and expires_at (NULL: none) as sent; all are copied. Returns its number, from 1. */
 uint64_t store_post(struct store *s, bool dedicated, const char *description, const cJSON *permissions, const char *expires_at);
-/* It makes a token; returns the token as the API answers it, accessToken included. */
+/* It makes a token; returns the token as the API answers it, accessToken included. NULL: a reset came between. */
 cJSON *store_create(struct store *s, uint64_t post);
-/* What was answered to it (0: nothing), by which fault (NULL: none). */
-void store_answered(struct store *s, uint64_t post, int status, bool whole, const char *fault);
+/* What will be answered to it (0: nothing), by which fault (NULL: none). */
+void store_planned(struct store *s, uint64_t post, int status, const char *fault);
+/* Was it answered, whole? */
+void store_answered(struct store *s, uint64_t post, bool whole);
 
 void store_count(struct store *s, enum store_operation o);
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -123,7 +124,8 @@ def test_errors_say_code_and_message(sandbox, path, auth, status):
 @pytest.mark.parametrize("body", [
     b"", b"[]", b'{"description":"x",}', b'{"description":"x"} x', b"{}", b'{"description":1}',
     b'{"description":"x","permissions":{}}', b'{"description":"x","permissions":[{"action":"read","resource":""}]}',
-    b'{"description":"x","expiresAt":"tomorrow"}',
+    b'{"description":"x","expiresAt":"tomorrow"}', b'{"description":"x","expiresAt":"2030-01-02T03:04:05+0000"}',
+    b'{"description":"x"}\x00y', b'{"description":"\xff"}',
 ])
 def test_bad_bodies(sandbox, body):
     assert sandbox.ask("POST", "api", DEDICATED, body)[0] == 400
@@ -208,6 +210,44 @@ def test_hold_until_released(sandbox):
     for c in held:
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             c.getresponse()
+
+
+def test_every_post_is_in_the_truth(sandbox):
+    sandbox.ask("POST", "api", DEDICATED, {"description": "x"}, auth="Bearer wrong")
+    sandbox.ask("POST", "api", DEDICATED, b"{")
+    assert [(p["status"], p["answered"], p["token_id"]) for p in sandbox.truth()["posts"]] == [(401, True, None), (400, True, None)]
+
+
+def test_a_throttled_call_may_create_all_the_same(sandbox):
+    sandbox.faults({"fault": "throttle", "commit": True})
+    assert sandbox.create()[0] == 429 and len(sandbox.truth()["tokens"]) == 1
+
+
+def test_a_delay_is_not_released(sandbox):
+    sandbox.faults({"fault": "delay", "delay_ms": 600})
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(sandbox.create()[0]))
+    begun = time.monotonic()
+    caller.start()
+    while sandbox.truth()["in_flight"] == 0:
+        time.sleep(0.01)
+    assert sandbox.ask("POST", "control", "/control/release")[1] == {"released": 0}
+    caller.join()
+    assert answers == [200] and time.monotonic() - begun >= 0.59
+
+
+def test_a_reset_may_come_at_any_time(sandbox):
+    over = threading.Event()
+
+    def reset():
+        while not over.is_set():
+            sandbox.ask("POST", "control", "/reset")
+    resetter = threading.Thread(target=reset)
+    resetter.start()
+    answers = {sandbox.create()[0] for _ in range(300)}
+    over.set()
+    resetter.join()
+    assert answers <= {200, 500} and sandbox.create()[0] == 200
 
 
 def test_delay(sandbox):
