@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Apache Kafka: one broker in KRaft mode on loopback, in a folder of its own, from Maven Central's jars.
+
+    with Kafka() as kafka:
+        kafka.create_topics("tokend", partitions=6)
+        ... kafka.bootstrap ...
+
+or, to try with:  /usr/bin/python3 tests/kafka/kafka.py
+
+The jars come once, into the user's cache, and so does an archive of the loaded classes, which makes every later start three
+times as quick. The broker ends with the process that started it, however that ends.
+"""
+import contextlib
+import ctypes
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tokend" / "kafka-4.4.0"
+JVM = ["java", "-Xmx256m", "-Xms256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+       "-Dorg.slf4j.simpleLogger.logFile=System.out", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+READY_WITHIN_S = 90
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+# Small and quick: one copy of everything, and no wait that only a large cluster needs.
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+log.dirs={directory}/data
+num.network.threads=2
+num.io.threads=4
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+auto.create.topics.enable=false
+controlled.shutdown.enable=true
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+
+
+@contextlib.contextmanager
+def once_at_a_time(name):
+    """Two test runs that begin together must not fill the cache together."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetch():
+    """The jars, in a fixed order; Maven is asked once for all time. Returns the class path."""
+    jars = CACHE / "jars"
+    with once_at_a_time("jars"):
+        if not jars.is_dir():
+            partial = CACHE / "jars.partial"
+            for attempt in (1, 2):
+                shutil.rmtree(partial, ignore_errors=True)
+                done = subprocess.run(["mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies",
+                                       f"-DoutputDirectory={partial}"], capture_output=True, text=True)
+                if done.returncode == 0:
+                    break
+                if attempt == 2:
+                    raise RuntimeError("Maven could not fetch Apache Kafka:\n" + (done.stdout + done.stderr)[-2000:])
+                time.sleep(3)
+            partial.rename(jars)
+    return ":".join(str(jar) for jar in sorted(jars.glob("*.jar")))
+
+
+def free_ports(n):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG
+
+
+class Kafka:
+    """One broker. It keeps its ports and its data from one start to the next; stop() is clean, kill() is not."""
+
+    def __init__(self, directory=None, archive=True):
+        self.own = directory is None
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="tokend-kafka."))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port, self.controller = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.log = self.directory / "kafka.log"
+        self.properties = self.directory / "kafka.properties"
+        self.archive, self.more = CACHE / "classes.jsa", []
+        self.process = None
+        self.class_path = fetch()
+        if archive:
+            self.make_archive()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.close()
+
+    def make_archive(self):
+        """A throw-away broker writes the archive of its classes as it ends. Another Java, or other jars: once more."""
+        java = os.path.realpath(shutil.which("java") or "java")
+        made_for = CACHE / "classes.made-for"
+        with once_at_a_time("classes"):
+            if not (self.archive.exists() and made_for.exists() and made_for.read_text() == java + self.class_path):
+                self.archive.unlink(missing_ok=True)
+                first = Kafka(archive=False)
+                partial = self.archive.with_suffix(".partial")
+                first.more = [f"-XX:ArchiveClassesAtExit={partial}"]
+                with first:
+                    first.create_topics()
+                    first.stop(within_s=60)
+                if partial.exists():       # without it all works, only slower
+                    partial.rename(self.archive)
+                    made_for.write_text(java + self.class_path)
+        if self.archive.exists():
+            self.more = [f"-XX:SharedArchiveFile={self.archive}", "-Xshare:auto"]
+
+    def java(self, main, *arguments):
+        return [*JVM, *self.more, "-cp", self.class_path, main, *map(str, arguments)]
+
+    def format(self):
+        self.properties.write_text(PROPERTIES.format(port=self.port, controller=self.controller, directory=self.directory))
+        with open(self.log, "a") as log:
+            done = subprocess.run([*JVM, *[m for m in self.more if "AtExit" not in m], "-cp", self.class_path,
+                                   "kafka.tools.StorageTool", "format", "-t", "dG9rZW5kLXRlc3RzLTEyMw", "-c",
+                                   str(self.properties)], stdout=log, stderr=log)
+        if done.returncode != 0:
+            raise RuntimeError(f"Kafka's storage could not be formatted:\n{self.last_words()}")
+
+    def start(self):
+        """Start, or start again, and wait until it answers."""
+        assert self.process is None, "it runs already"
+        if not self.properties.exists():
+            self.format()
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(self.java("kafka.Kafka", self.properties), stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
+        until = time.monotonic() + READY_WITHIN_S
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                raise RuntimeError(f"Kafka did not start:\n{self.last_words()}")
+        return self
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                pass
+            return bool(self.admin().list_topics(timeout=2).brokers)
+        except (OSError, KafkaException):
+            time.sleep(0.1)
+            return False
+
+    def admin(self):
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def last_words(self):
+        return "".join(self.log.read_text(errors="replace").splitlines(keepends=True)[-20:]) if self.log.exists() else ""
+
+    def stop(self, within_s=30):
+        """End it in good order."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(within_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def kill(self):
+        """End it as a power cut would, its disk aside."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def close(self):
+        """The end, for good: nothing is kept when the folder was ours."""
+        self.kill()
+        if self.own:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def create_topics(self, prefix="tokend", partitions=6):
+        """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake of either
+        is seen."""
+        kept = {"retention.ms": str(WEEK_MS), "min.insync.replicas": "1", "unclean.leader.election.enable": "false"}
+        journal = {**kept, "cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime"}
+        wanted = [NewTopic(f"{prefix}.requests", partitions, 1, config=kept),
+                  NewTopic(f"{prefix}.replies", partitions, 1, config=kept),
+                  NewTopic(f"{prefix}.journal", partitions, 1, config=journal),
+                  NewTopic(f"{prefix}.deadletters", 1, 1, config=kept)]
+        admin = self.admin()            # has to outlive its futures
+        for future in admin.create_topics(wanted, operation_timeout=30).values():
+            future.result()
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print("Starting Apache Kafka (the first time, its jars are fetched) ...", flush=True)
+    with Kafka() as kafka:
+        print(f"bootstrap.servers={kafka.bootstrap}\nlog: {kafka.log}\nCtrl-C ends it; nothing is kept.", flush=True)
+        try:
+            kafka.process.wait()
+        except (KeyboardInterrupt, SystemExit):
+            return 0
+        print(f"Kafka ended by itself:\n{kafka.last_words()}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
