@@ -2,13 +2,14 @@
 /*
  * What the Management API answers: foreign bytes, believed only as far as they are what was asked for.
  *
- * cJSON alone would let much pass (bytes behind the end, strings cut at a NUL, the first of two members of one name), so each
- * of those is looked for. A token with other rights, another life or another cluster than was asked for is no success,
- * however well-formed its answer. Members that nobody reads may be anything: the API may grow.
+ * cJSON alone would let much pass (bytes behind the end, strings cut at a NUL, the first of two members of one
+ * name), so each of those is looked for. A token with other rights, another life or another cluster than was
+ * asked for is no success, however well-formed its answer. Members that nobody reads may be anything: the API
+ * may grow.
  *
- * The access token is moved to the front of the body and the rest is wiped; cJSON's copies go through wiping hooks. No
- * sentence made here quotes the answer of a success, and what is quoted of an error has everything taken out that
- * could be a token, for a gateway may echo what it was sent.
+ * The access token is moved to the front of the body and the rest is wiped; cJSON's copies go through wiping
+ * hooks. No sentence made here quotes the answer of a success, and what is quoted of an error has everything
+ * taken out that could be a token, for a gateway may echo what it was sent.
  */
 #include "workers/answer.h"
 
@@ -98,11 +99,13 @@ read_members(const cJSON *root, struct answer *ret_answer)
 	    !text_member(root, "accountId", &ret_answer->account_id) ||
 	    !text_member(root, "clusterId", &ret_answer->cluster_id) ||
 	    !text_member(root, "createdAt", &ret_answer->created_at) ||
-	    !member(root, "permissions", &ret_answer->permissions) || !member(root, "expiresAt", &ret_answer->expires_at))
+	    !member(root, "permissions", &ret_answer->permissions) ||
+	    !member(root, "expiresAt", &ret_answer->expires_at))
 		return "the answer has a member twice";
 	if (!text_is_uuid(ret_answer->id))
 		return "the answer has no id, or none that is a UUID";
-	if (ret_answer->access_token.bytes < ACCESS_TOKEN_LEAST || ret_answer->access_token.bytes > JOB_ACCESS_TOKEN_MOST ||
+	if (ret_answer->access_token.bytes < ACCESS_TOKEN_LEAST ||
+	    ret_answer->access_token.bytes > JOB_ACCESS_TOKEN_MOST ||
 	    !text_only(ret_answer->access_token, token_characters))
 		return "the answer has no accessToken, or none of a token's length and characters";
 	return NULL;
@@ -139,7 +142,8 @@ out:
 	return same;
 }
 
-/* Is the token's life what was asked for? Then *ret_seconds and *ret_nanos say until when, if it ends. The API may round, by a second. */
+/* Is the token's life what was asked for? Then *ret_seconds and *ret_nanos say until when, if it ends. The API
+ * may round, by a second. */
 static bool
 same_expiry(const cJSON *expires_at, const struct job *job, int64_t *ret_seconds, int32_t *ret_nanos)
 {
@@ -173,7 +177,8 @@ read_token(const struct cluster *c, const cJSON *root, unsigned char *body, size
 
 	if (wrong != NULL)
 		return wrong;
-	if (c->product == CLUSTER_DEDICATED && (!span_is(a.account_id, c->account_id) || !span_is(a.cluster_id, c->cluster_id)))
+	if (c->product == CLUSTER_DEDICATED &&
+	    (!span_is(a.account_id, c->account_id) || !span_is(a.cluster_id, c->cluster_id)))
 		return "the answer is about another account or cluster";
 	if (!same_permissions(a.permissions, job))
 		return "the answer has other permissions than were asked for";
@@ -205,14 +210,13 @@ answer_read_created(const struct cluster *c, unsigned char *body, size_t bytes, 
 static size_t
 secret_bytes_at(const char *text, struct span management_token)
 {
-	size_t run = strspn(text, token_characters);
+	size_t run = strspn(text, token_characters), ours = management_token.bytes;
 
-	if (management_token.bytes > run && strncmp(text, (const char *)management_token.data, management_token.bytes) == 0)
-		return management_token.bytes;
-	if (run >= LOOKS_LIKE_TOKEN || (management_token.bytes > 0 && management_token.bytes <= run &&
-	    memcmp(text, management_token.data, management_token.bytes) == 0))
+	if (ours == 0 || strncmp(text, (const char *)management_token.data, ours) != 0)
+		ours = 0;
+	if (run >= LOOKS_LIKE_TOKEN && run > ours)
 		return run;
-	return 0;
+	return ours;
 }
 
 /* An asterisk in place of each. The text only gets shorter. */

@@ -2,10 +2,11 @@
 /*
  * How long to wait before the next try: our guess, and the server's word.
  *
- * Full jitter, because after an outage every caller wakes at once, and spreading them keeps us from knocking the API down
- * again. The server's word outranks our guess: the jitter comes on top of it.
+ * Full jitter, because after an outage every caller wakes at once, and spreading them keeps us from knocking
+ * the API down again. The server's word outranks our guess: the jitter comes on top of it.
  *
- * HTTP-dates are read by hand. strptime knows them too, but in the language of whatever locale the process is in.
+ * HTTP-dates are read by hand. strptime knows them too, but in the language of whatever locale the process is
+ * in.
  */
 #include "workers/backoff.h"
 

@@ -11,10 +11,12 @@ struct backoff {
 	uint64_t base_ms, cap_ms;     /* the first window, the widest one */
 };
 
-/* Full jitter: uniform in [0, min(cap, base * 2^attempt)), on top of what the server asked for. attempt counts from 0. */
+/* Full jitter: uniform in [0, min(cap, base * 2^attempt)), on top of what the server asked for. attempt counts
+ * from 0. */
 uint64_t backoff_ms(const struct backoff *b, unsigned attempt, uint64_t retry_after_ms, uint32_t dice);
 
-/* Retry-After, seconds or an HTTP-date (all three forms of RFC 9110), at wall time now (Unix seconds); 0 when malformed or in the past; cut to most_ms. */
+/* Retry-After, seconds or an HTTP-date (all three forms of RFC 9110), at wall time now (Unix seconds); 0 when
+ * malformed or in the past; cut to most_ms. */
 uint64_t backoff_retry_after_ms(struct span value, int64_t now, uint64_t most_ms);
 
 #endif

@@ -2,13 +2,14 @@
 /*
  * Guarded memory for answers.
  *
- * A growing buffer leaves its former selves in the heap, tokens and all; so an answer gets one buffer, once, of the size
- * that the largest legal answer to its request can have. Guarded memory costs 27 us and three pages of mapping to
- * make, so buffers are kept for the next call and wiped in between.
+ * A growing buffer leaves its former selves in the heap, tokens and all; so an answer gets one buffer, once,
+ * of the size that the largest legal answer to its request can have. Guarded memory costs 27 us and three
+ * pages of mapping to make, so buffers are kept for the next call and wiped in between.
  *
- * There are two sizes, because memory that must not be swapped is scarce (RLIMIT_MEMLOCK is 8 MiB by default) and
- * nearly every request asks for a few permissions: a window of 32 ordinary calls locks half a mebibyte. The large size
- * is for a thousand permissions, each with a database name of 64 characters, written by the most wasteful encoder.
+ * There are two sizes, because memory that must not be swapped is scarce (RLIMIT_MEMLOCK is 8 MiB by default)
+ * and nearly every request asks for a few permissions: a window of 32 ordinary calls locks half a mebibyte.
+ * The large size is for a thousand permissions, each with a database name of 64 characters, written by the
+ * most wasteful encoder.
  *
  * The stock is as large as the most calls there ever were at once, which the gates bound.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guarded memory for answers, which may hold a token: allocated once, lent out, wiped when it comes back. Any thread. */
+/* Guarded memory for answers, which may hold a token: allocated once, lent out, wiped when it comes back. Any
+ * thread. */
 #ifndef TOKEND_WORKERS_BODIES_H
 #define TOKEND_WORKERS_BODIES_H
 
@@ -8,7 +9,8 @@
 
 struct bodies;                         /* opaque: the pool's stock */
 
-/* One answer's body. It never grows: what does not fit is dropped, and overlong says so. A NUL stands behind its bytes. */
+/* One answer's body. It never grows: what does not fit is dropped, and overlong says so. A NUL stands behind its
+ * bytes. */
 struct body {
 	struct body *next;
 	unsigned char *data;

@@ -2,15 +2,16 @@
 /*
  * One HTTPS attempt, and whether it may have left.
  *
- * libcurl asks us before each request that it is about to write on an established connection (CURLOPT_PREREQFUNCTION). That
- * is the moment the promise hangs on. Before it nothing can have left, whatever fails. The first question spends the attempt,
- * if its lease still holds: a process that slept must not send what its successor has given up on. A second question
- * means that a reused connection died and libcurl would quietly send the same POST again; the first may have been
- * executed, so the answer is no.
+ * libcurl asks us before each request that it is about to write on an established connection
+ * (CURLOPT_PREREQFUNCTION). That is the moment the promise hangs on. Before it nothing can have left, whatever
+ * fails. The first question spends the attempt, if its lease still holds: a process that slept must not send
+ * what its successor has given up on. A second question means that a reused connection died and libcurl would
+ * quietly send the same POST again; the first may have been executed, so the answer is no.
  *
- * Nothing is followed, decoded or taken from the environment: no redirects, no compression, no proxy, no netrc. HTTP/1.1,
- * because libcurl's HTTP/2 is slower here and its buffers are not ours to wipe. Every option is set for every call, on a
- * handle that was reset after the one before, so that no call inherits anything but connections.
+ * Nothing is followed, decoded or taken from the environment: no redirects, no compression, no proxy, no
+ * netrc. HTTP/1.1, because libcurl's HTTP/2 is slower here and its buffers are not ours to wipe. Every option
+ * is set for every call, on a handle that was reset after the one before, so that no call inherits anything
+ * but connections.
  */
 #include "workers/call.h"
 
@@ -105,7 +106,7 @@ before_request(void *userp, char *remote_ip, char *local_ip, int remote_port, in
 
 	(void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
 	if (job->left && job->verb == JOB_CREATE) {
-		c->why = "the connection closed before an answer came; a request that may have arrived is not sent again";
+		c->why = "the connection closed before an answer came; what may have arrived is not sent again";
 		return CURL_PREREQFUNC_ABORT;
 	}
 	if (job->verb == JOB_CREATE && clock_boot_ms() > job->lease_until_boot_ms) {
@@ -264,12 +265,14 @@ static const char *
 phrase(int status)
 {
 	static const struct { int status; const char *phrase; } phrases[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 301, "Moved Permanently" }, { 302, "Found" },
-		{ 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
-		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
-		{ 409, "Conflict" }, { 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
-		{ 425, "Too Early" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
-		{ 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 301, "Moved Permanently" },
+		{ 302, "Found" }, { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" },
+		{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
+		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" },
+		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
+		{ 422, "Unprocessable Content" }, { 425, "Too Early" }, { 429, "Too Many Requests" },
+		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
+		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
 	};
 
 	for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)

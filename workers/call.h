@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One HTTPS attempt, and whether it may have left. A call is a slot that serves one job after another; its worker's thread only. */
+/* One HTTPS attempt, and whether it may have left. A call is a slot that serves one job after another; its
+ * worker's thread only. */
 #ifndef TOKEND_WORKERS_CALL_H
 #define TOKEND_WORKERS_CALL_H
 
@@ -12,8 +13,8 @@ struct upstream;
 struct call *call_new(struct bodies *bodies);
 void call_free(struct call *c);
 
-/* Take the job on. 0: what call_easy gives may be added to a multi handle, and call_finish must follow. -1: it is not to be
- * started; the job is settled (NOT_SENT) and the slot free again. */
+/* Take the job on. 0: what call_easy gives may be added to a multi handle, and call_finish must follow. -1: it
+ * is not to be started; the job is settled (NOT_SENT) and the slot free again. */
 int call_begin(struct call *c, const struct upstream *u, struct job *job);
 
 /* libcurl's easy handle (CURL *), whose CURLOPT_PRIVATE is the call. */

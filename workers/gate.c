@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three reasons to leave a cluster alone for a while, in one place: too many calls at once, the API's own word, and
- * failures in a row.
+ * Three reasons to leave a cluster alone for a while, in one place: too many calls at once, the API's own
+ * word, and failures in a row.
  *
- * The window is TCP's: it grows by one call per window of answers and halves when the API shows strain. All calls that are in
- * flight at that moment feel the same strain, so the window does not halve again until as many calls have come back.
+ * The window is TCP's: it grows by one call per window of answers and halves when the API shows strain. All
+ * calls that are in flight at that moment feel the same strain, so the window does not halve again until as
+ * many calls have come back.
  *
- * The breaker opens when calls fail one after another, whatever the reason. When its time is over, and the last
- * call of the old days is back, one call goes through; on that call alone depends whether the breaker closes or stays
- * open twice as long. So a call in flight is never mistaken for the probe, and the gate needs no names for its permits.
+ * The breaker opens when calls fail one after another, whatever the reason. When its time is over, and the
+ * last call of the old days is back, one call goes through; on that call alone depends whether the breaker
+ * closes or stays open twice as long. So a call in flight is never mistaken for the probe, and the gate needs
+ * no names for its permits.
  *
  * It knows nothing of tickets or threads: the loop owns one per cluster and passes the time in.
  */

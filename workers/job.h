@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All that crosses the wall between the service and the workers: a job goes in, the same job comes back with its outcome.
+/* All that crosses the wall between the service and the workers: a job goes in, the same job comes back with its
+ * outcome.
  *
- * A job is exactly one attempt at one call. It is never retried here: whoever gave it reads the verdict and decides. The workers know nothing of Kafka.
+ * A job is exactly one attempt at one call. It is never retried here: whoever gave it reads the verdict and
+ * decides. The workers know nothing of Kafka.
  *
- * Ownership: the job and all that its `in` part points to belong to the giver, who keeps them alive until the job comes back; between pool_submit
- * and its return from the mailbox only the worker touches it. The access token of a job that comes back CREATED lies in guarded memory leased from the pool:
- * pool_return gives that back, wiped, from any thread. */
+ * Ownership: the job and all that its `in` part points to belong to the giver, who keeps them alive until the
+ * job comes back; between pool_submit and its return from the mailbox only the worker touches it. The access
+ * token of a job that comes back CREATED lies in guarded memory leased from the pool: pool_return gives that
+ * back, wiped, from any thread. */
 #ifndef TOKEND_WORKERS_JOB_H
 #define TOKEND_WORKERS_JOB_H
 
@@ -22,16 +25,16 @@ enum job_verb { JOB_CREATE, JOB_DELETE };
 /* What a result means. One table; verdict.c fills it from what happened, the service acts on it.
  * ROW(verdict, label, fate, meaning); fate is what the attempt counts as where it delivers nothing. */
 #define VERDICTS(ROW) \
-	ROW(CREATED,     "created",     NONE,     "200 or 201 with a token that is what was asked for") \
-	ROW(NOT_SENT,    "not_sent",    NOT_SENT, "no byte can have left: refused connection, DNS, TLS, connect timeout, lease over") \
-	ROW(AMBIGUOUS,   "ambiguous",   UNKNOWN,  "it may have been created: any error after the request left, 408, 5xx but 501, a 2xx that makes no sense") \
-	ROW(REJECTED,    "rejected",    REFUSED,  "400 405 413 415 422 501: it will never be accepted") \
-	ROW(CREDENTIAL,  "credential",  REFUSED,  "401 403: the service's own credential is refused") \
-	ROW(NOT_FOUND,   "not_found",   REFUSED,  "404: database, account or cluster unknown") \
-	ROW(CONFLICT,    "conflict",    REFUSED,  "409") \
-	ROW(THROTTLED,   "throttled",   REFUSED,  "429 425: later") \
-	ROW(REDIRECTED,  "redirected",  UNKNOWN,  "3xx: the configured URL is wrong; never followed") \
-	ROW(DELETED,     "deleted",     NONE,     "204, 404: the token is gone")
+	ROW(CREATED,    "created",    NONE,     "200 or 201 with a token that is what was asked for") \
+	ROW(NOT_SENT,   "not_sent",   NOT_SENT, "refused connection, DNS, TLS, connect timeout, lease over") \
+	ROW(AMBIGUOUS,  "ambiguous",  UNKNOWN,  "left, then an error, 408, 5xx but 501, a 2xx that makes no sense") \
+	ROW(REJECTED,   "rejected",   REFUSED,  "400 405 413 415 422 501: it will never be accepted") \
+	ROW(CREDENTIAL, "credential", REFUSED,  "401 403: the service's own credential is refused") \
+	ROW(NOT_FOUND,  "not_found",  REFUSED,  "404: database, account or cluster unknown") \
+	ROW(CONFLICT,   "conflict",   REFUSED,  "409") \
+	ROW(THROTTLED,  "throttled",  REFUSED,  "429 425: later") \
+	ROW(REDIRECTED, "redirected", UNKNOWN,  "3xx: the configured URL is wrong; never followed") \
+	ROW(DELETED,    "deleted",    NONE,     "204, 404: the token is gone")
 
 enum verdict {
 #define ROW(verdict, label, fate, meaning) VERDICT_##verdict,

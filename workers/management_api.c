@@ -60,7 +60,8 @@ management_api_token_url(const char *tokens_url, const char *token_id, struct er
 	char shown[TEXT_SHOWN_ROOM];
 
 	if (!text_is_uuid(span_str(token_id))) {
-		(void)err_set(ret_err, ERR_REFUSE, "the token id \"%s\" is not a UUID", text_shown(span_str(token_id), shown));
+		(void)err_set(ret_err, ERR_REFUSE, "the token id \"%s\" is not a UUID",
+		    text_shown(span_str(token_id), shown));
 		return NULL;
 	}
 	return joined(ret_err, "%s/%s", tokens_url, token_id);

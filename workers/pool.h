@@ -17,20 +17,24 @@ struct pool_options {
 	struct mailbox *outcomes;     /* where jobs come back; outlives the pool */
 };
 
-/* Reads the management tokens (base/config.h names the files) and starts the threads. curl_global_init_mem is called here. Fails naming the cluster and the file. */
+/* Reads the management tokens (base/config.h names the files) and starts the threads. curl_global_init_mem is
+ * called here. Fails naming the cluster and the file. */
 struct pool *pool_new(const struct pool_options *o, struct err *ret_err);
 
-/* Hand over a chain of jobs (mail.next). One thread (the loop) only; never blocks for long. Jobs of a chain spread over the threads. */
+/* Hand over a chain of jobs (mail.next). One thread (the loop) only; never blocks for long. Jobs of a chain
+ * spread over the threads. */
 void pool_submit(struct pool *p, struct job *chain);
 
-/* The access token is no longer needed: wipe it and give its memory back; job->leased becomes NULL. Any thread; NULL leased does nothing. */
+/* The access token is no longer needed: wipe it and give its memory back; job->leased becomes NULL. Any thread;
+ * NULL leased does nothing. */
 void pool_return(struct pool *p, struct job *job);
 
-/* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end. Nothing is submitted
- * any more, pool_return still works. */
+/* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end.
+ * Nothing is submitted any more, pool_return still works. */
 void pool_stop(struct pool *p);
 
-/* Stop, if that was not done, and give everything back. Leases that were not returned stay valid until the process ends. */
+/* Stop, if that was not done, and give everything back. Leases that were not returned stay valid until the
+ * process ends. */
 void pool_free(struct pool *p);
 
 #endif

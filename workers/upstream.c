@@ -2,8 +2,8 @@
 /*
  * A cluster made ready to be called, once, so that a call copies no secret and looks up no metric.
  *
- * The Authorization line is kept whole: libcurl takes the memory we give it as it is, and only its own request buffer, which
- * comes from the wiping allocator, ever holds a copy.
+ * The Authorization line is kept whole: libcurl takes the memory we give it as it is, and only its own request
+ * buffer, which comes from the wiping allocator, ever holds a copy.
  */
 #include "workers/upstream.h"
 

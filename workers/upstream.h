@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A cluster made ready to be called: its address, our credential there, its metrics. Read-only once made; any thread. */
+/* A cluster made ready to be called: its address, our credential there, its metrics. Read-only once made; any
+ * thread. */
 #ifndef TOKEND_WORKERS_UPSTREAM_H
 #define TOKEND_WORKERS_UPSTREAM_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server on loopback that does to each request what its script says, however rude: raw bytes, one thread, many connections.
- * A whole program in a header, because a unit test is one file. */
+/* A server on loopback that does to each request what its script says, however rude: raw bytes, one thread, many
+ * connections. A whole program in a header, because a unit test is one file. */
 #ifndef TOKEND_TESTS_UNIT_SCRIPTED_SERVER_H
 #define TOKEND_TESTS_UNIT_SCRIPTED_SERVER_H
 
@@ -23,7 +23,7 @@
 
 /* What becomes of one request, once it is wholly read. */
 struct step {
-	const char *answer;             /* raw, status line and all, but that "Content-Length: @" is told truly; NULL: none */
+	const char *answer;             /* raw, but that "Content-Length: @" is told truly; NULL: none */
 	bool close;                     /* and then the connection is closed */
 };
 
@@ -220,7 +220,8 @@ server_new(void)
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->arrived, NULL);
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (pipe(s->stop) != 0 || bind(s->listener, (struct sockaddr *)&address, bytes) != 0 || listen(s->listener, 512) != 0 ||
+	if (pipe(s->stop) != 0 || bind(s->listener, (struct sockaddr *)&address, bytes) != 0 ||
+	    listen(s->listener, SERVER_CONNECTIONS) != 0 ||
 	    getsockname(s->listener, (struct sockaddr *)&address, &bytes) != 0 ||
 	    pthread_create(&s->thread, NULL, server_run, s) != 0)
 		abort();

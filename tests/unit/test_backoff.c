@@ -1,5 +1,5 @@
-/* Goal: no wait is longer than the widest window, none shorter than the server asked for, and only a Retry-After that RFC 9110
- * knows is obeyed. */
+/* Goal: no wait is longer than the widest window, none shorter than the server asked for, and only a Retry-After
+ * that RFC 9110 knows is obeyed. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,7 +102,8 @@ static void
 anything_else_is_ignored(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "-1", "+5", "5 ", " 5", "5s", "1.5", "soon", "Sun", "Sun, 06 Nov 2094 08:49:47", "Sun, 06 Nov 2094 08:49:47 UTC",
+		"", " ", "-1", "+5", "5 ", " 5", "5s", "1.5", "soon", "Sun",
+		"Sun, 06 Nov 2094 08:49:47", "Sun, 06 Nov 2094 08:49:47 UTC",
 		"Sun, 06 Nov 2094 08:49:47 GMT ", "sun, 06 nov 2094 08:49:47 gmt", "Sun, 6 Nov 2094 08:49:47 GMT",
 		"Sun, 00 Nov 2094 08:49:47 GMT", "Sun, 31 Feb 2094 08:49:47 GMT", "Sun, 06 Nov 2094 24:00:00 GMT",
 		"Sun, 06 Nov 2094 08:60:47 GMT", "Sun, 06 Nov 2094 08:49:61 GMT", "Sun, 06 Xxx 2094 08:49:47 GMT",

@@ -1,5 +1,5 @@
-/* Goal: a strained cluster gets fewer calls, a dead one a single probe at a time, a healthy one all it may have; no permit is
- * ever lost. */
+/* Goal: a strained cluster gets fewer calls, a dead one a single probe at a time, a healthy one all it may have;
+ * no permit is ever lost. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -169,7 +169,8 @@ static void
 an_answer_in_between_begins_the_row_anew(void **state)
 {
 	static const enum verdict answers[] = {
-		VERDICT_CREATED, VERDICT_REJECTED, VERDICT_NOT_FOUND, VERDICT_CONFLICT, VERDICT_THROTTLED, VERDICT_DELETED,
+		VERDICT_CREATED, VERDICT_REJECTED, VERDICT_NOT_FOUND,
+		VERDICT_CONFLICT, VERDICT_THROTTLED, VERDICT_DELETED,
 	};
 	struct gate *g = *state;
 
@@ -258,12 +259,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(it_begins_with_four), TEST(it_never_begins_above_the_most), TEST(a_window_of_answers_adds_one),
-		TEST(strain_halves_the_window_once_per_round_trip), TEST(the_window_never_closes),
-		TEST(a_call_that_was_not_sent_says_nothing_about_load), TEST(retry_after_holds_the_whole_cluster),
-		TEST(five_failures_in_a_row_open_the_breaker), TEST(an_answer_in_between_begins_the_row_anew),
-		TEST(one_probe_closes_it_or_doubles_the_wait), TEST(a_call_from_before_is_not_taken_for_the_probe),
-		TEST(late_failures_do_not_lengthen_the_wait), TEST(a_probe_that_was_not_made_leaves_the_next_one),
+		TEST(it_begins_with_four),
+		TEST(it_never_begins_above_the_most),
+		TEST(a_window_of_answers_adds_one),
+		TEST(strain_halves_the_window_once_per_round_trip),
+		TEST(the_window_never_closes),
+		TEST(a_call_that_was_not_sent_says_nothing_about_load),
+		TEST(retry_after_holds_the_whole_cluster),
+		TEST(five_failures_in_a_row_open_the_breaker),
+		TEST(an_answer_in_between_begins_the_row_anew),
+		TEST(one_probe_closes_it_or_doubles_the_wait),
+		TEST(a_call_from_before_is_not_taken_for_the_probe),
+		TEST(late_failures_do_not_lengthen_the_wait),
+		TEST(a_probe_that_was_not_made_leaves_the_next_one),
 		TEST(the_later_of_both_waits_counts),
 	};
 

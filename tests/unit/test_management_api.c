@@ -1,4 +1,5 @@
-/* Goal: what goes to the API is exactly what was asked for, at exactly one cluster's address, and nothing else can get into a path. */
+/* Goal: what goes to the API is exactly what was asked for, at exactly one cluster's address, and nothing else
+ * can get into a path. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,8 @@ dedicated(void)
 {
 	static char url[] = "https://console.influxdata.com", account[] = ACCOUNT, cluster[] = CLUSTER;
 
-	return (struct cluster){ .product = CLUSTER_DEDICATED, .url = url, .account_id = account, .cluster_id = cluster };
+	return (struct cluster){
+	    .product = CLUSTER_DEDICATED, .url = url, .account_id = account, .cluster_id = cluster };
 }
 
 static void
@@ -50,7 +52,8 @@ static void
 only_a_uuid_gets_into_a_path(void **state)
 {
 	static char *const bad[] = {
-		NULL, "", "..", ACCOUNT "/..", "11111111-1111-4111-8111-11111111111%", "11111111-1111-4111-8111-11111111111G",
+		NULL, "", "..", ACCOUNT "/..",
+		"11111111-1111-4111-8111-11111111111%", "11111111-1111-4111-8111-11111111111G",
 		"11111111-1111-4111-8111-111111111111\n", "11111111111141118111111111111111",
 	};
 	struct cluster c;
@@ -94,7 +97,8 @@ a_body_says_what_was_asked_for(void **state)
 {
 	const struct permission permissions[] = { { PERMISSION_READ, "telemetry/raw" }, { PERMISSION_WRITE, NULL } };
 	struct job job = {
-		.verb = JOB_CREATE, .description = "a \"quoted\" one [tokend/1:x]", .permissions = permissions, .n_permissions = 2,
+		.verb = JOB_CREATE, .description = "a \"quoted\" one [tokend/1:x]",
+		.permissions = permissions, .n_permissions = 2,
 		.has_expires_at = true, .expires_at = 1795507200,
 	};
 
@@ -110,7 +114,8 @@ no_expiry_is_not_mentioned(void **state)
 {
 	const struct permission permissions[] = { { PERMISSION_READ, "db" } };
 	struct job job = {
-		.verb = JOB_CREATE, .description = "d", .permissions = permissions, .n_permissions = 1, .expires_at = 1795507200,
+		.verb = JOB_CREATE, .description = "d",
+		.permissions = permissions, .n_permissions = 1, .expires_at = 1795507200,
 	};
 
 	(void)state;

@@ -1,5 +1,5 @@
-/* Goal: whatever the server does to a call, its job comes back once, and says truly whether the request may have left; and no
- * request leaves twice. */
+/* Goal: whatever the server does to a call, its job comes back once, and says truly whether the request may have
+ * left; and no request leaves twice. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,8 +26,10 @@
 #define TOKEN "apiv1_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define DESCRIPTION "for a test [tokend/1:svc:telemetry:3:66666666-6666-4666-8666-666666666666]"
 
-#define BODY "{\"accountId\":\"" ACCOUNT "\",\"clusterId\":\"" CLUSTER "\",\"id\":\"" ID "\",\"description\":\"" DESCRIPTION "\"," \
-	"\"permissions\":[{\"action\":\"read\",\"resource\":\"db\"}],\"createdAt\":\"2023-12-21T17:32:28.000Z\",\"accessToken\":\"" TOKEN "\"}"
+#define BODY "{\"accountId\":\"" ACCOUNT "\",\"clusterId\":\"" CLUSTER "\",\"id\":\"" ID "\"," \
+	"\"description\":\"" DESCRIPTION "\",\"permissions\":[{\"action\":\"read\",\"resource\":\"db\"}]," \
+	"\"createdAt\":\"2023-12-21T17:32:28.000Z\",\"accessToken\":\"" TOKEN "\"}"
+#define DELETED "HTTP/1.1 204 No Content\r\n\r\n"
 #define CREATED "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: @\r\n\r\n" BODY
 #define ERROR(status, headers, body) "HTTP/1.1 " status "\r\n" headers "Content-Length: @\r\n\r\n" body
 
@@ -164,7 +166,8 @@ a_create_asks_for_what_it_should(void **state)
 	assert_non_null(strstr(request, "\r\nAccept: application/json\r\n"));
 	assert_null(strcasestr(request, "accept-encoding"));
 	assert_null(strcasestr(request, "expect:"));
-	assert_non_null(strstr(request, "\r\n\r\n{\"description\":\"" DESCRIPTION "\",\"permissions\":[{\"action\":\"read\","));
+	assert_non_null(strstr(request,
+	    "\r\n\r\n{\"description\":\"" DESCRIPTION "\",\"permissions\":[{\"action\":\"read\","));
 	pool_return(r->pool, &r->job);
 }
 
@@ -175,7 +178,7 @@ a_delete_names_its_token(void **state)
 	struct rig *r = *state;
 	char request[SERVER_REQUEST_BYTES];
 
-	SCRIPT(r, { "HTTP/1.1 204 No Content\r\n\r\n", false }, { ERROR("404 Not Found", "", ""), false });
+	SCRIPT(r, { DELETED, false }, { ERROR("404 Not Found", "", ""), false });
 	expect(run(r, a_delete(ID)), VERDICT_DELETED, true);
 	server_latest(r->server, request);
 	assert_memory_equal(request, line, strlen(line));
@@ -222,7 +225,7 @@ a_token_that_nobody_asked_for_is_ambiguous(void **state)
 	assert_string_equal(r->job.message, "200 OK: the answer has other permissions than were asked for");
 	SCRIPT(r, { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false });
 	expect(run(r, a_create()), VERDICT_AMBIGUOUS, true);
-	SCRIPT(r, { "HTTP/1.1 204 No Content\r\n\r\n", false });
+	SCRIPT(r, { DELETED, false });
 	expect(run(r, a_create()), VERDICT_AMBIGUOUS, true);
 }
 
@@ -232,7 +235,7 @@ a_throttled_call_says_until_when(void **state)
 	struct rig *r = *state;
 	struct job late = a_create();
 
-	SCRIPT(r, { ERROR("429 Slow Down", "Retry-After: 7\r\n", "{\"code\":429,\"message\":\"easy, \\u0007\"}"), false });
+	SCRIPT(r, { ERROR("429 No", "Retry-After: 7\r\n", "{\"code\":429,\"message\":\"easy, \\u0007\"}"), false });
 	expect(run(r, a_create()), VERDICT_THROTTLED, true);
 	assert_int_equal(r->job.retry_after_ms, 7000);
 	assert_string_equal(r->job.message, "429 Too Many Requests: easy, \\x07");
@@ -318,8 +321,10 @@ a_body_of_another_length_is_ambiguous(void **state)
 
 	(void)snprintf(longer, sizeof(longer), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", bytes + 1, BODY);
 	(void)snprintf(shorter, sizeof(shorter), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", bytes - 1, BODY);
-	(void)snprintf(cut, sizeof(cut), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", bytes, BODY);
-	(void)snprintf(whole, sizeof(whole), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n", bytes, BODY);
+	(void)snprintf(cut, sizeof(cut),
+	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", bytes, BODY);
+	(void)snprintf(whole, sizeof(whole),
+	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n", bytes, BODY);
 	server_script(r->server, steps, 4);
 	for (int i = 0; i < 3; i++)
 		expect(run(r, a_create()), VERDICT_AMBIGUOUS, true);
@@ -385,7 +390,8 @@ a_lease_that_is_over_sends_nothing(void **state)
 	assert_int_equal(server_requests(r->server), 1);
 }
 
-/* R7: the connection was kept, and the server closes it just as the next request arrives. libcurl would send that again. */
+/* R7: the connection was kept, and the server closes it just as the next request arrives. libcurl would send
+ * that again. */
 static void
 a_request_is_never_sent_twice(void **state)
 {
@@ -408,7 +414,7 @@ a_delete_may_be_sent_twice(void **state)
 {
 	struct rig *r = *state;
 
-	SCRIPT(r, { "HTTP/1.1 204 No Content\r\n\r\n", false }, { NULL, true }, { "HTTP/1.1 204 No Content\r\n\r\n", false });
+	SCRIPT(r, { DELETED, false }, { NULL, true }, { DELETED, false });
 	expect(run(r, a_delete(ID)), VERDICT_DELETED, true);
 	expect(run(r, a_delete(ID)), VERDICT_DELETED, true);
 	assert_int_equal(server_requests(r->server), 3);
@@ -547,15 +553,29 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_create_asks_for_what_it_should), TEST(a_delete_names_its_token),
-		TEST(a_token_comes_back_in_leased_memory_and_is_wiped), TEST(a_token_that_nobody_asked_for_is_ambiguous),
-		TEST(a_throttled_call_says_until_when), TEST(errors_are_told_apart), TEST(an_echoed_credential_is_left_out),
-		TEST(a_redirect_is_not_followed), TEST(interim_answers_are_passed_over), TEST(a_connection_that_dies_is_ambiguous),
-		TEST(a_body_of_another_length_is_ambiguous), TEST(an_endless_body_fills_no_memory), TEST(silence_ends_at_not_after),
-		TEST(too_little_time_is_no_call), TEST(a_lease_that_is_over_sends_nothing), TEST(a_request_is_never_sent_twice),
-		TEST(a_delete_may_be_sent_twice), TEST(without_a_connection_nothing_is_sent), TEST(the_environment_names_no_proxy),
-		TEST(a_chain_of_jobs_comes_back_whole), TEST(stopping_cuts_what_is_in_flight),
-		TEST(a_job_behind_the_end_of_time_is_not_sent), TEST(calls_are_counted),
+		TEST(a_create_asks_for_what_it_should),
+		TEST(a_delete_names_its_token),
+		TEST(a_token_comes_back_in_leased_memory_and_is_wiped),
+		TEST(a_token_that_nobody_asked_for_is_ambiguous),
+		TEST(a_throttled_call_says_until_when),
+		TEST(errors_are_told_apart),
+		TEST(an_echoed_credential_is_left_out),
+		TEST(a_redirect_is_not_followed),
+		TEST(interim_answers_are_passed_over),
+		TEST(a_connection_that_dies_is_ambiguous),
+		TEST(a_body_of_another_length_is_ambiguous),
+		TEST(an_endless_body_fills_no_memory),
+		TEST(silence_ends_at_not_after),
+		TEST(too_little_time_is_no_call),
+		TEST(a_lease_that_is_over_sends_nothing),
+		TEST(a_request_is_never_sent_twice),
+		TEST(a_delete_may_be_sent_twice),
+		TEST(without_a_connection_nothing_is_sent),
+		TEST(the_environment_names_no_proxy),
+		TEST(a_chain_of_jobs_comes_back_whole),
+		TEST(stopping_cuts_what_is_in_flight),
+		TEST(a_job_behind_the_end_of_time_is_not_sent),
+		TEST(calls_are_counted),
 		TEST(a_credential_that_fits_no_header_is_refused),
 	};
 

@@ -1,10 +1,11 @@
-/* Goal: once a call is over and its lease returned, no eight bytes of a token lie anywhere in this process's memory, however
- * the call ended; and the management token lies in one place only. */
+/* Goal: once a call is over and its lease returned, no eight bytes of a token lie anywhere in this process's
+ * memory, however the call ended; and the management token lies in one place only. */
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server, which knows the tokens, is a child process. This one knows them only masked, and looks for them in everything
- * it may read: heap, stacks, libraries' data, guarded memory. That the search finds what is there is shown while the lease
- * is held. A sanitizer's shadow memory is too large to be searched, so under one there is nothing to run.
+ * The server, which knows the tokens, is a child process. This one knows them only masked, and looks for them
+ * in everything it may read: heap, stacks, libraries' data, guarded memory. That the search finds what is
+ * there is shown while the lease is held. A sanitizer's shadow memory is too large to be searched, so under
+ * one there is nothing to run.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,13 +55,15 @@ invent(char token[TOKEN_BYTES + 1], uint64_t ret_masked[PIECES])
 	}
 }
 
-/* Serves one script, and tells the parent, on fd, its port and the masked secrets. Ends when the parent closes its end. */
+/* Serves one script, and tells the parent, on fd, its port and the masked secrets. Ends when the parent closes
+ * its end. */
 static void
 serve(int fd)
 {
 	char token[TOKEN_BYTES + 1], management[TOKEN_BYTES + 1], good[1024], other[1024], cut[1024], error[1024], end;
-	const char *body = "{\"id\":\"55555555-5555-4555-8555-555555555555\",\"description\":\"" DESCRIPTION "\",\"permissions\":"
-	    "[{\"action\":\"%s\",\"resource\":\"db\"}],\"createdAt\":\"2023-12-21T17:32:28Z\",\"accessToken\":\"%s\"}";
+	const char *body = "{\"id\":\"55555555-5555-4555-8555-555555555555\",\"description\":\"" DESCRIPTION "\","
+	    "\"permissions\":[{\"action\":\"%s\",\"resource\":\"db\"}],"
+	    "\"createdAt\":\"2023-12-21T17:32:28Z\",\"accessToken\":\"%s\"}";
 	const struct step steps[] = { { good, false }, { other, false }, { cut, true }, { error, false } };
 	struct server *s = server_new();
 	int head;
@@ -76,8 +79,8 @@ serve(int fd)
 	head = snprintf(cut, sizeof(cut), "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
 	(void)snprintf(cut + head, sizeof(cut) - (size_t)head, body, "read", token);
 #pragma GCC diagnostic pop
-	(void)snprintf(error, sizeof(error), "HTTP/1.1 401 No\r\nContent-Length: @\r\n\r\n{\"message\":\"bad %s and %s\"}", token,
-	    management);
+	(void)snprintf(error, sizeof(error),
+	    "HTTP/1.1 401 No\r\nContent-Length: @\r\n\r\n{\"message\":\"bad %s and %s\"}", token, management);
 	server_script(s, steps, 4);
 
 	(void)snprintf(token_file, sizeof(token_file), "/tmp/tokend-test-%d", (int)getpid());
@@ -85,8 +88,8 @@ serve(int fd)
 	(void)dprintf(head, "%s", management);
 	(void)close(head);
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", s->port);
-	if (write(fd, &masked, sizeof(masked)) < 0 || write(fd, url, sizeof(url)) < 0 || write(fd, token_file, sizeof(token_file)) < 0 ||
-	    read(fd, &end, 1) < 0)
+	if (write(fd, &masked, sizeof(masked)) < 0 || write(fd, url, sizeof(url)) < 0 ||
+	    write(fd, token_file, sizeof(token_file)) < 0 || read(fd, &end, 1) < 0)
 		_exit(1);
 	_exit(0);
 }
@@ -125,7 +128,8 @@ pieces(const uint64_t secret[PIECES])
 		if (sscanf(line, "%lx-%lx %4s", &from, &to, access) != 3 || access[0] != 'r')
 			continue;
 		for (; from < to; from += SCAN_BYTES) {
-			ssize_t n = pread(memory, scan_buffer, SCAN_BYTES + 7 < to - from ? SCAN_BYTES + 7 : to - from, (off_t)from);
+			size_t most = SCAN_BYTES + 7 < to - from ? SCAN_BYTES + 7 : to - from;
+			ssize_t n = pread(memory, scan_buffer, most, (off_t)from);
 
 			if (n > 0)
 				found += pieces_in(scan_buffer, (size_t)n, secret);
@@ -212,7 +216,8 @@ setup(void **state)
 	cluster.url = url;
 	cluster.management_token_file = token_file;
 	outcomes = mailbox_new(NULL);
-	pool = pool_new(&(struct pool_options){ .threads = 1, .clusters = &cluster, .n_clusters = 1, .outcomes = outcomes }, NULL);
+	pool = pool_new(&(struct pool_options){
+	    .threads = 1, .clusters = &cluster, .n_clusters = 1, .outcomes = outcomes }, NULL);
 	return pool != NULL ? 0 : -1;
 }
 

@@ -69,7 +69,8 @@ invent_identity(struct identity *id, const char *subject_alternative)
 	(void)ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
 	(void)X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
 	(void)X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-	(void)X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+	(void)X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+	    (const unsigned char *)"test", -1, -1, 0);
 	(void)X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
 	(void)X509_set_pubkey(certificate, key);
 	(void)X509_add_ext(certificate, name, -1);
@@ -89,8 +90,8 @@ invent_identity(struct identity *id, const char *subject_alternative)
 static _Atomic unsigned requests;
 
 static enum MHD_Result
-handle(void *userp, struct MHD_Connection *connection, const char *url, const char *method, const char *version, const char *data,
-    size_t *data_bytes, void **at)
+handle(void *userp, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+    const char *data, size_t *data_bytes, void **at)
 {
 	static int seen;
 	struct MHD_Response *response;
@@ -116,8 +117,9 @@ static struct MHD_Daemon *
 start_server(const struct identity *id, char url[64])
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct MHD_Daemon *server = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS, 0, NULL, NULL, handle, NULL,
-	    MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_HTTPS_MEM_CERT, id->certificate, MHD_OPTION_HTTPS_MEM_KEY, id->key, MHD_OPTION_END);
+	struct MHD_Daemon *server = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS, 0,
+	    NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_HTTPS_MEM_CERT, id->certificate,
+	    MHD_OPTION_HTTPS_MEM_KEY, id->key, MHD_OPTION_END);
 
 	assert_non_null(server);
 	(void)snprintf(url, 64, "https://127.0.0.1:%u", MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port);
@@ -133,8 +135,8 @@ expect_call(const struct identity *id, const char *ca_file, enum verdict verdict
 	static const struct permission asked[] = { { PERMISSION_READ, "db" } };
 	char url[64], token_file[64], name[] = "prod";
 	struct MHD_Daemon *server = start_server(id, url);
-	struct cluster cluster = { .name = name, .product = CLUSTER_CLUSTERED, .url = url, .management_token_file = token_file,
-	    .ca_file = (char *)(uintptr_t)ca_file, .max_concurrency = 1 };
+	struct cluster cluster = { .name = name, .product = CLUSTER_CLUSTERED, .url = url,
+	    .management_token_file = token_file, .ca_file = (char *)(uintptr_t)ca_file, .max_concurrency = 1 };
 	struct mailbox *outcomes = mailbox_new(NULL);
 	struct pollfd fd = { .fd = mailbox_fd(outcomes), .events = POLLIN };
 	uint64_t now = clock_boot_ms();
@@ -144,7 +146,8 @@ expect_call(const struct identity *id, const char *ca_file, enum verdict verdict
 
 	requests = 0;
 	write_file("management-token", token_file);
-	pool = pool_new(&(struct pool_options){ .threads = 1, .clusters = &cluster, .n_clusters = 1, .outcomes = outcomes }, NULL);
+	pool = pool_new(&(struct pool_options){
+	    .threads = 1, .clusters = &cluster, .n_clusters = 1, .outcomes = outcomes }, NULL);
 	assert_non_null(pool);
 	pool_submit(pool, &job);
 	assert_int_equal(poll(&fd, 1, 10000), 1);
