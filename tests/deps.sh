@@ -20,6 +20,7 @@ build      libssl-dev               its allocator, so that TLS leaves no token i
 build      libcjson-dev             JSON of the Management API
 build      libsodium-dev            signatures and sealed boxes
 build      libcyaml-dev             configuration
+build      libyaml-dev              what libcyaml is linked with, and does not bring along
 build      libmicrohttpd-dev        health, metrics, and the sandbox
 demo       curl                     asks the sandbox for the truth
 demo       kcat                     reads the reply topic as an onlooker would
