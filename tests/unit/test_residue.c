@@ -243,6 +243,7 @@ main(void)
 	pid_t child;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	(void)puts("1..0 # SKIP a sanitizer keeps freed memory as it was");
 	return 0;
 #endif
 	if (sodium_init() < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 || (child = fork()) < 0)
