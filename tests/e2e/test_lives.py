@@ -98,6 +98,10 @@ def test_sigterm_while_nothing_happens(world):
     assert t.said("tokend ends")
 
 
+# ---- on a real Kafka only ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
 def test_the_cap_on_unknown_attempts_outlives_the_process(world):
     t, r = world.tokend(), world.requester()
     request = r.create("never", cluster="edge")
@@ -111,9 +115,6 @@ def test_the_cap_on_unknown_attempts_outlives_the_process(world):
     done = world.audit().done(request.id)
     assert sum(a.fate == journal_pb.UNKNOWN for a in done.closed.values()) == 5
     assert set(done.closed) >= {MARKER.search(p["description"])[4] for p in world.sandbox.posts("never")}
-
-
-# ---- on a real Kafka only ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.real
