@@ -528,8 +528,10 @@ take_result(struct pipeline *p, struct transaction *x)
 {
 	if (x->result == TRANSACTION_FATAL)
 		pipeline_break(p, &x->err);
-	if (x->n_touched == 0)
-		return;                 /* the publisher's word that it has no producer: not ours to free */
+	if (x->n_touched == 0) {        /* the publisher's word that it has no producer */
+		batch_done(x);
+		return;
+	}
 	batch_settle(p->batch, x);
 	if (x->result == TRANSACTION_ABORTED || x->result == TRANSACTION_STALE)
 		aborted(p, x);
@@ -686,9 +688,8 @@ empty(struct pipeline *p)
 		struct transaction *x = (struct transaction *)mail;
 
 		next = mail->next;
-		if (x->n_touched == 0)
-			continue;
-		batch_settle(p->batch, x);
+		if (x->n_touched > 0)
+			batch_settle(p->batch, x);
 		batch_done(x);
 	}
 	for (struct assignment *a = p->assignments; a != NULL; a = a->next)
@@ -712,6 +713,7 @@ pipeline_free(struct pipeline *p)
 		pool_stop(p->pool);
 	for (struct assignment *a = p->assignments; a != NULL; a = a->next)
 		a->state = ASSIGNMENT_LOST;
+	p->revoking = false;            /* leaving the group gave them up */
 	if (p->outcomes != NULL && p->results != NULL && p->restored != NULL) {
 		(void)mailbox_take(p->outcomes);        /* the jobs are their tickets' */
 		empty(p);

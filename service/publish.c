@@ -44,7 +44,6 @@ struct publish {
 	rd_kafka_topic_t *topics[3];    /* held so that their metadata is there before the first record: else it waits for a second */
 	bool doubtful;                  /* replace the producer before its next transaction */
 	atomic_bool link_dropped;       /* set by librdkafka's error callback */
-	struct transaction broken;      /* says that there is no producer */
 };
 
 /* ---- the producer -------------------------------------------------------------------------------------------------- */
@@ -160,9 +159,10 @@ is_stale(rd_kafka_resp_err_t code)
 	    code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
-/* What an error of a transactional call means; consumes e. *ret_again: the same call, once more. */
+/* What an error of a transactional call means; consumes e. *ret_again: the same call, once more; but not when the process is ending: then what
+ * cannot be settled is left to the journal, as after any fatal error. */
 static enum step
-judge(struct transaction *x, const char *call, rd_kafka_error_t *e, bool *ret_again)
+judge(struct publish *p, struct transaction *x, const char *call, rd_kafka_error_t *e, bool *ret_again)
 {
 	enum step step = STEP_FATAL;
 
@@ -176,7 +176,7 @@ judge(struct transaction *x, const char *call, rd_kafka_error_t *e, bool *ret_ag
 		step = STEP_ABORT;
 		x->result = is_stale(rd_kafka_error_code(e)) ? TRANSACTION_STALE : TRANSACTION_ABORTED;
 	} else if (rd_kafka_error_is_retriable(e))
-		*ret_again = true;
+		*ret_again = !atomic_load(&p->stop);
 	rd_kafka_error_destroy(e);
 	if (*ret_again)
 		pause_ms(RETRY_PAUSE_MS);
@@ -198,7 +198,7 @@ send_offsets(struct publish *p, struct transaction *x)
 		to->metadata_size = strlen(x->touched[i].metadata);
 	}
 	do
-		step = judge(x, "send offsets", rd_kafka_send_offsets_to_transaction(p->producer, list,
+		step = judge(p, x, "send offsets", rd_kafka_send_offsets_to_transaction(p->producer, list,
 		    generation_metadata(x->generation), -1), &again);
 	while (again);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -225,7 +225,6 @@ produce_one(struct publish *p, struct transaction *x, const struct item *it, str
 	rd_kafka_headers_t *headers = headers_of(out);
 	rd_kafka_resp_err_t e;
 
-	out->delivered_offset = -1;
 	/* The bytes belong to the ticket, which outlives the transaction: no copy. */
 	e = rd_kafka_producev(p->producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_HEADERS(headers),
 	    RD_KAFKA_V_KEY(out->key.data, out->key.bytes), RD_KAFKA_V_VALUE((void *)(uintptr_t)out->value.data, out->value.bytes),
@@ -241,6 +240,10 @@ produce_one(struct publish *p, struct transaction *x, const struct item *it, str
 static enum step
 produce(struct publish *p, struct transaction *x)
 {
+	/* All of them first: should one not be taken, those behind it must not show where an aborted transaction put them. */
+	for (struct item *it = x->items; it != NULL; it = it->next)
+		for (unsigned i = 0; i < it->n_out; i++)
+			it->out[i].delivered_offset = -1;
 	for (struct item *it = x->items; it != NULL; it = it->next)
 		for (unsigned i = 0; i < it->n_out; i++) {
 			enum step step = produce_one(p, x, it, &it->out[i]);
@@ -312,9 +315,10 @@ commit(struct publish *p, struct transaction *x)
 	x->commit_began_boot_ms = clock_boot_ms();
 	atomic_store(&p->link_dropped, false);
 	do {
-		step = judge(x, "commit", rd_kafka_commit_transaction(p->producer, -1), &again);
+		step = judge(p, x, "commit", rd_kafka_commit_transaction(p->producer, -1), &again);
 		p->doubtful |= again;
 	} while (again);
+	rd_kafka_poll(p->producer, 0);  /* a dropped link that was not told yet */
 	if (step != STEP_OK || atomic_load(&p->link_dropped) ||
 	    clock_boot_ms() - x->commit_began_boot_ms > duration_ms(DURATION_COMMIT_SUSPECT))
 		p->doubtful = true;
@@ -330,7 +334,7 @@ abort_transaction(struct publish *p, struct transaction *x)
 	bool again;
 
 	do
-		step = judge(x, "abort", rd_kafka_abort_transaction(p->producer, -1), &again);
+		step = judge(p, x, "abort", rd_kafka_abort_transaction(p->producer, -1), &again);
 	while (again);
 	if (step != STEP_OK)
 		return STEP_FATAL;
@@ -348,7 +352,7 @@ run_steps(struct publish *p, struct transaction *x)
 	if (p->doubtful && replace_producer(p, &x->err) != 0)
 		return STEP_FATAL;
 	do
-		step = judge(x, "begin", rd_kafka_begin_transaction(p->producer), &again);
+		step = judge(p, x, "begin", rd_kafka_begin_transaction(p->producer), &again);
 	while (again);
 	if (step != STEP_OK)
 		return STEP_FATAL;
@@ -366,7 +370,7 @@ run_steps(struct publish *p, struct transaction *x)
 	return step;
 }
 
-static void
+static enum transaction_result
 run(struct publish *p, struct transaction *x)
 {
 	uint64_t began = clock_boot_us();
@@ -380,10 +384,25 @@ run(struct publish *p, struct transaction *x)
 	metrics_observe(p->seconds, x->took_us);
 	metrics_add(x->result == TRANSACTION_COMMITTED ? p->committed : x->result == TRANSACTION_ABORTED ? p->aborted :
 	    x->result == TRANSACTION_STALE ? p->stale : p->fatal, 1);
+	return x->result;
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------------------- */
 
+/* A transaction without items says that there is no producer. */
+static void
+say_broken(struct publish *p, const struct err *why)
+{
+	struct transaction *x = calloc(1, sizeof *x);
+
+	if (x == NULL)
+		abort();
+	x->result = TRANSACTION_FATAL;
+	x->err = *why;
+	mailbox_push(p->results, &x->mail);
+}
+
+/* Ends with the first fatal result: on a producer in doubt nothing more is begun. */
 static void *
 publisher(void *arg)
 {
@@ -391,21 +410,22 @@ publisher(void *arg)
 	struct err e;
 
 	if (init_producer(p, &e) != 0 && e.next == ERR_FATAL) {
-		p->broken.result = TRANSACTION_FATAL;
-		p->broken.err = e;
-		mailbox_push(p->results, &p->broken.mail);
+		say_broken(p, &e);
 		return NULL;
 	}
 	while (!atomic_load(&p->stop)) {
 		struct pollfd fd = { .fd = mailbox_fd(p->inbox), .events = POLLIN };
 		struct mail *mail, *next;
+		bool fatal;
 
 		(void)poll(&fd, 1, 1000);
 		for (mail = mailbox_take(p->inbox); mail != NULL; mail = next) {
 			next = mail->next;
 			mail->next = NULL;
-			run(p, (struct transaction *)mail);
+			fatal = run(p, (struct transaction *)mail) == TRANSACTION_FATAL;
 			mailbox_push(p->results, mail);
+			if (fatal)
+				return NULL;
 		}
 		rd_kafka_poll(p->producer, 0);
 	}

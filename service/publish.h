@@ -10,7 +10,8 @@ struct publish;
 struct transaction;
 
 /* Make the producer and start the thread, which first fences whoever used our transactional.id before. results is where transactions come back;
- * one without items and with the result FATAL says that the producer cannot work at all. */
+ * one without items and with the result FATAL says that the producer cannot work at all. After a FATAL one
+ * nothing more is begun. */
 struct publish *publish_new(const struct config *c, struct mailbox *results, struct err *ret_err);
 
 /* Lend it one; the next only after it came back. Loop thread. */
