@@ -59,7 +59,7 @@ all: $(PROGRAMS) ## build the three programs into build/FLAVOUR
 
 demo: ## see tokens requested, minted, sealed and opened (KEEP=1 leaves it running)
 	@tests/deps.sh build demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) -s all
 	@BUILD=$B tests/demo/demo
 
 test: ## prove it: units, sandbox, a real Kafka; sanitizers too
