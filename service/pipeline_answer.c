@@ -24,6 +24,8 @@
 #include "service/seal.h"
 #include "workers/pool.h"
 
+#define DEAD_LETTER_MOST (768 * 1024)   /* well below the megabyte that brokers and librdkafka take by default */
+
 static struct outgoing *
 add_out(struct ticket *t, enum outgoing_topic topic, struct span key, struct span value)
 {
@@ -155,22 +157,37 @@ answer_stray(struct pipeline *p, struct ticket *t)
 
 /* ---- dead letters -------------------------------------------------------------------------------------------------- */
 
+static size_t
+record_bytes(const struct record *r)
+{
+	size_t bytes = r->key.bytes + r->value.bytes;
+
+	for (size_t i = 0; i < r->n_headers; i++)
+		bytes += r->headers[i].name.bytes + r->headers[i].value.bytes;
+	return bytes;
+}
+
+/* With our headers a record may become too large to be written: one such record would stop all partitions. What cannot be kept whole is told by its
+ * place alone. */
 void
 answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
 {
-	size_t n = t->record.n_headers;
-	struct header *headers = arena_alloc(&t->arena, (n + 4) * sizeof *headers);
+	size_t bytes = record_bytes(&t->record), n = bytes <= DEAD_LETTER_MOST ? t->record.n_headers : 0;
+	struct header *headers = arena_alloc(&t->arena, (n + 5) * sizeof *headers);
 	struct outgoing *out;
 
 	if (n > 0)
 		memcpy(headers, t->record.headers, n * sizeof *headers);
+	if (bytes > DEAD_LETTER_MOST)
+		headers[n++] = (struct header){ span_str("tokend-dead-letter-omitted-bytes"), span_str(arena_text(&t->arena, "%zu", bytes)) };
 	headers[n++] = (struct header){ span_str("tokend-dead-letter-reason"), span_str(reason) };
 	headers[n++] = (struct header){ span_str("tokend-dead-letter-topic"), span_str(p->o.config->topic_requests) };
 	headers[n++] = (struct header){ span_str("tokend-dead-letter-partition"), span_str(arena_text(&t->arena, "%" PRId32, t->record.partition)) };
 	headers[n++] = (struct header){ span_str("tokend-dead-letter-offset"), span_str(arena_text(&t->arena, "%" PRId64, t->record.offset)) };
 	begin_item(t, t->record.offset);
 	add_answered(t);
-	out = add_out(t, OUT_DEAD_LETTER, t->record.key, t->record.value);
+	out = bytes <= DEAD_LETTER_MOST ? add_out(t, OUT_DEAD_LETTER, t->record.key, t->record.value) :
+	    add_out(t, OUT_DEAD_LETTER, span_of(NULL, 0), span_of(NULL, 0));
 	out->headers = headers;
 	out->n_headers = n;
 	log_warn("intake", "a record goes to the dead letters", LOG_S("reason", reason), LOG_N("partition", t->record.partition),
