@@ -225,6 +225,11 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 		answer_status(p, t);
 		return;
 	}
+	if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST) {
+		conclude_deadline(t);   /* no room to close another */
+		answer_status(p, t);
+		return;
+	}
 	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
 		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS, "%u attempts ended without a word on whether a token was created",
 		    attempts_unknown(&t->attempts));
@@ -234,11 +239,18 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 	to_line(p, t);
 }
 
+bool
+pipeline_past_window(const struct pipeline *p, const struct ticket *t)
+{
+	int64_t skew = (int64_t)(duration_ms(DURATION_SKEW) / 1000);
+
+	return t->request.deadline + skew <= journal_floor(p->o.config->deadline_most_ms, pipeline_now());
+}
+
 /* It verified and can be read: does the journal know it? */
 static void
 look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 {
-	int64_t now = pipeline_now(), skew = (int64_t)(duration_ms(DURATION_SKEW) / 1000);
 	struct journal_look look;
 
 	t->journal_key = journal_request_key(&t->arena, t->request.method, t->request.principal, t->request.request_id);
@@ -261,10 +273,10 @@ look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 	case JOURNAL_NEW:
 		break;
 	}
-	if (t->request.deadline + skew <= journal_floor(p->o.config->deadline_most_ms, now)) {
+	if (pipeline_past_window(p, t)) {
 		status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than what is remembered; an earlier reply may exist");
 		refuse(p, t);
-	} else if (authorize_record(key, &t->request, now, &t->status) != 0)
+	} else if (authorize_record(key, &t->request, pipeline_now(), &t->status) != 0)
 		refuse(p, t);
 	else
 		admit(p, t, true);

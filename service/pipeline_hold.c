@@ -195,6 +195,11 @@ take_reply(struct pipeline *p, struct restoration *q)
 		answer_again(p, t);
 		return;
 	}
+	if (pipeline_past_window(p, t)) {       /* the index remembers longer than the topic keeps */
+		status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than what is remembered; an earlier reply may exist");
+		answer_status(p, t);
+		return;
+	}
 	log_warn("journal", "cannot read a stored reply yet", LOG_N("partition", q->partition), LOG_S("error", e.text));
 	timers_set(p->timers, t, clock_boot_ms() + duration_ms(DURATION_RESTORE_RETRY));
 }

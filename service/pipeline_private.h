@@ -72,6 +72,8 @@ void hold_begin_anew(struct pipeline *p);
 
 /* t is done with, wherever it is. Waiters go with it. */
 void pipeline_drop(struct pipeline *p, struct ticket *t);
+/* Is it so old that the journal may have forgotten it? */
+bool pipeline_past_window(const struct pipeline *p, const struct ticket *t);
 /* Read its stored reply back. */
 void pipeline_fetch(struct pipeline *p, struct ticket *t);
 /* t leaves the line, backoff or queue it is in, because its partition is asked back. */
