@@ -129,6 +129,8 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partition_lis
 		on_assign(in, list);
 		return;
 	}
+	if (in->has_event)              /* an assignment that the loop has not seen, and need not any more */
+		generation_release(in->event.generation);
 	in->has_event = true;
 	in->event = (struct intake_event){ .kind = rd_kafka_assignment_lost(rk) ? INTAKE_LOST : INTAKE_REVOKED };
 	in->giving_up = true;
@@ -152,6 +154,10 @@ intake_give_up(struct intake *in)
 void
 intake_begin_anew(struct intake *in)
 {
+	if (in->giving_up) {            /* asked back already: what follows is a new assignment anyway */
+		intake_give_up(in);
+		return;
+	}
 	in->anew = true;
 	rd_kafka_unsubscribe(in->consumer);
 }
@@ -269,6 +275,11 @@ intake_poll(struct intake *in, struct intake_event *ret)
 			err_set(&in->event.err, ERR_FATAL, "the consumer is broken: %s", rd_kafka_message_errstr(m));
 		} else if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 			log_warn("intake", "the consumer reports an error", LOG_S("error", rd_kafka_message_errstr(m)));
+		else {                          /* to drop it would let the watermark pass it */
+			in->event = (struct intake_event){ .kind = INTAKE_FATAL };
+			in->has_event = true;
+			err_set(&in->event.err, ERR_FATAL, "record %" PRId32 "@%" PRId64 " came past its partition's queue", m->partition, m->offset);
+		}
 		rd_kafka_message_destroy(m);
 	}
 	if (!in->has_event && in->giving_up && rd_kafka_assignment_lost(in->consumer)) {
