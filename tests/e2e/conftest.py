@@ -6,13 +6,14 @@ the auditor that looks at all of it afterwards.
         world.tokend()
         reply = world.requester().ask(world.requester().create(...))
 
-    def test_y(shared): ...         # one world for all such tests of a file: nothing may be restarted there
+    def test_y(shared): ...         # one world with one tokend for all such tests of a file: nothing is restarted there
     @pytest.mark.real / .mock       # one of the two flavours only
 
 Each world has topics and a service_id of its own, ends all that it started by its process id, and is audited when its test passed.
 Waits end when what they wait for is there; their limits are generous because sanitizers are slow.
 """
 import base64
+import contextlib
 import ctypes
 import json
 import os
@@ -52,7 +53,7 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     if "flavour" in metafunc.fixturenames:
         only = [name for name in ("mock", "real") if metafunc.definition.get_closest_marker(name)]
-        metafunc.parametrize("flavour", only or ["mock", "real"], scope="module")
+        metafunc.parametrize("flavour", only or ["mock", "real"], scope="module", indirect=True)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -248,7 +249,6 @@ class World:
         self.kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
         if kafka:
             kafka.create_topics(self.service_id, partitions)
-        self.initialise()
 
     def initialise(self):
         """Keys and configurations: tokenctl makes them, and the tests add what they need beyond a first principal."""
@@ -360,6 +360,11 @@ class World:
 # ---- fixtures ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def flavour(request):
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def real_kafka():
     from kafka import Kafka
@@ -367,41 +372,41 @@ def real_kafka():
         yield k
 
 
-def make(request, flavour, directory):
-    return World(flavour, directory, request.getfixturevalue("real_kafka") if flavour == "real" else None)
+@contextlib.contextmanager
+def a_world(request, flavour, directory, went_well):
+    """It is audited if all went well, and ends in each case."""
+    w = World(flavour, directory, request.getfixturevalue("real_kafka") if flavour == "real" else None)
+    try:
+        w.initialise()
+        yield w
+        if went_well():
+            w.finish()
+    finally:
+        w.close()
 
 
 @pytest.fixture
 def world(request, flavour, tmp_path):
-    w = None
-    try:
-        w = make(request, flavour, tmp_path)
+    with a_world(request, flavour, tmp_path, lambda: getattr(request.node, "passed_call", False)) as w:
         yield w
-        if getattr(request.node, "passed_call", False):
-            w.finish()
-    finally:
-        if w is not None:
-            w.close()
 
 
 @pytest.fixture(scope="module")
 def common(request, flavour, tmp_path_factory):
-    w = None
     failed = request.session.testsfailed
-    try:
-        w = make(request, flavour, tmp_path_factory.mktemp("common"))
-        w.tokend()
+    with a_world(request, flavour, tmp_path_factory.mktemp("common"), lambda: request.session.testsfailed == failed) as w:
         yield w
-        if request.session.testsfailed == failed:
-            w.finish()
-    finally:
-        if w is not None:
-            w.close()
+
+
+@pytest.fixture(scope="module")
+def running(common):
+    common.tokend()
+    return common
 
 
 @pytest.fixture
-def shared(common):
+def shared(running):
     """A world with one tokend that the tests of a file have in common: unlike descriptions keep their faults apart."""
-    yield common
-    common.sandbox.no_more_faults()
-    common.sandbox.release()
+    yield running
+    running.sandbox.no_more_faults()
+    running.sandbox.release()
