@@ -252,6 +252,19 @@ test_abort_queues_again_in_front(void **state)
 	assert_int_equal(x->touched[0].journal_least, 57);
 	end(x, TRANSACTION_COMMITTED);
 	batch_done(x);
+
+	queue(&items[0], &a, -1, 5, 1);         /* nothing else is queued meanwhile */
+	x = next();
+	end(x, TRANSACTION_ABORTED);
+	assert_null(x->items);
+	batch_done(x);
+	queue(&items[1], &a, -1, 6, 1);
+	x = next();
+	assert_ptr_equal(x->items, &items[0]);
+	assert_ptr_equal(items[0].next, &items[1]);
+	assert_int_equal(count(x->items), 2);
+	end(x, TRANSACTION_COMMITTED);
+	batch_done(x);
 	close_assignment(&a);
 	close_assignment(&lost);
 	generation_release(g);
