@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "service/base/config.h"
@@ -18,6 +19,9 @@
 static void
 on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
+	/* Every property goes to consumers and producers alike; that one of them has no use for it is no news. */
+	if (strcmp(facility, "CONFWARN") == 0)
+		level = LOG_DEBUG;
 	log_event(level <= LOG_ERR ? LOG_ERROR_ : level <= LOG_WARNING ? LOG_WARN_ : level <= LOG_INFO ? LOG_INFO_ : LOG_DEBUG_, "librdkafka",
 	    text, (const struct log_field[]){ LOG_S("facility", facility), LOG_S("client", rk != NULL ? rd_kafka_name(rk) : NULL) }, 2);
 }

@@ -621,9 +621,9 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	metrics_set(p->pending, (int64_t)p->tickets);
 
 	if (over(p, now)) {
-		if (!hold_nothing(p))
-			log_warn("loop", "ending with requests under way: the next instance goes on with them", LOG_N("tickets", p->tickets));
 		*ret_err = p->broken ? p->why : (struct err){ .text = "" };
+		if (!p->broken && (!hold_nothing(p) || batch_busy(p->batch)))
+			err_set(ret_err, ERR_FATAL, "drain_timeout is over with %zu requests under way; the next instance goes on with them", p->tickets);
 		return false;
 	}
 	if (p->stopping && p->drain_until_boot_ms < wake)

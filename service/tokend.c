@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "service/base/clock.h"
 #include "service/base/config.h"
@@ -162,6 +163,14 @@ wait_for_topics(const struct config *c, struct health *h, struct err *ret_err)
 
 /* ---- the checklist ------------------------------------------------------------------------------------------------- */
 
+/* Nothing is tidied up after a failure: a broker that is away would hold that up for ever, and the next life goes by the journal alone. */
+static _Noreturn void
+give_in(const struct err *e)
+{
+	log_error("start", "tokend cannot go on", LOG_S("error", e->text));
+	_exit(EXIT_FAILURE);
+}
+
 static int
 serve(const struct config *c, struct policy *policy, const unsigned char *signing_key, struct err *ret_err)
 {
@@ -181,6 +190,8 @@ serve(const struct config *c, struct policy *policy, const unsigned char *signin
 			rc = -1;
 		else {
 			rc = loop_run(p, ret_err);
+			if (rc != 0)
+				give_in(ret_err);
 			pipeline_free(p);
 		}
 	}
