@@ -160,6 +160,7 @@ remember(struct http_request *r, const struct world *w, uint64_t post, const cha
 	store_planned(w->store, post, r->how == HTTP_CUT ? 0 : r->status, fault);
 }
 
+/* One token of an answer. */
 static void
 spoil(cJSON *token, enum fault fault)
 {
@@ -167,26 +168,38 @@ spoil(cJSON *token, enum fault fault)
 		char *d = cJSON_GetObjectItemCaseSensitive(token, "description")->valuestring;
 
 		d[strlen(d) * 2 / 3] = '\0';
-	} else if (fault == FAULT_WRONG_ACCOUNT)
-		cJSON_ReplaceItemInObjectCaseSensitive(token, "accountId", cJSON_CreateString(OTHER_ACCOUNT));
-	else if (fault == FAULT_MISSING_TOKEN)
+	} else if (fault == FAULT_WRONG_ACCOUNT) {
+		/* Clustered answers without an account: there, any is wrong. */
+		cJSON_DeleteItemFromObjectCaseSensitive(token, "accountId");
+		cJSON_AddStringToObject(token, "accountId", OTHER_ACCOUNT);
+	} else if (fault == FAULT_MISSING_TOKEN)
 		cJSON_DeleteItemFromObjectCaseSensitive(token, "accessToken");
 }
 
+/* Answer 200 with o (a token, or a list of them; freed), spoilt; NULL: 404. */
 static void
-answer_token(struct http_request *r, cJSON *token, enum fault fault)
+answer_tokens(struct http_request *r, cJSON *o, enum fault fault)
 {
+	cJSON *token;
 	char *text;
 
-	spoil(token, fault);
-	text = cJSON_PrintUnformatted(token);
-	cJSON_Delete(token);
+	if (o == NULL) {
+		http_error(r, 404, "not found");
+		return;
+	}
+	if (cJSON_IsArray(o))
+		cJSON_ArrayForEach(token, o)
+			spoil(token, fault);
+	else
+		spoil(o, fault);
+	text = cJSON_PrintUnformatted(o);
+	cJSON_Delete(o);
 	if (fault == FAULT_BAD_JSON)
 		text[strlen(text) * 2 / 3] = '\0';
 	http_json(r, 200, text);
 }
 
-/* Does this fault's call make a token? */
+/* Does this fault's call do what it was asked to? */
 static bool
 commits(const struct fault_action *f)
 {
@@ -201,33 +214,41 @@ commits(const struct fault_action *f)
 	}
 }
 
+/* What is planned becomes what the fault makes of it. */
+static void
+misbehave(struct http_request *r, const struct fault_action *f)
+{
+	r->delay_ms = f->delay_ms;
+	switch (f->fault) {
+	case FAULT_THROTTLE:
+	case FAULT_ERROR:
+		free(r->answer);
+		http_error(r, f->status != 0 ? f->status : f->fault == FAULT_THROTTLE ? 429 : 500, "%s",
+		    f->fault == FAULT_THROTTLE ? "too many requests" : "internal server error");
+		strcpy(r->retry_after, f->retry_after);
+		break;
+	case FAULT_CUT:
+		r->how = f->mid_body && r->answer != NULL ? HTTP_CUT_MID_BODY : HTTP_CUT;
+		break;
+	case FAULT_HOLD:
+		r->hold = true;
+		r->how = HTTP_CUT;
+		break;
+	default:
+		break;
+	}
+}
+
 static void
 plan_create(struct http_request *r, const struct world *w, uint64_t post, const struct fault_action *f)
 {
 	cJSON *token = commits(f) ? store_create(w->store, post) : NULL;
 
-	r->delay_ms = f->delay_ms;
-	switch (f->fault) {
-	case FAULT_THROTTLE:
-		http_error(r, f->status != 0 ? f->status : 429, "too many requests");
-		strcpy(r->retry_after, f->retry_after);
-		break;
-	case FAULT_ERROR:
-		http_error(r, f->status != 0 ? f->status : 500, "internal server error");
-		break;
-	default:
-		if (token != NULL)
-			answer_token(r, cJSON_Duplicate(token, 1), f->fault);
-		else
-			http_error(r, 500, "internal server error");
-	}
-	if (f->fault == FAULT_CUT)
-		r->how = f->mid_body ? HTTP_CUT_MID_BODY : HTTP_CUT;
-	if (f->fault == FAULT_HOLD) {
-		r->hold = true;
-		r->how = HTTP_CUT;
-	}
-	cJSON_Delete(token);
+	if (token != NULL)
+		answer_tokens(r, token, f->fault);
+	else
+		http_error(r, 500, "internal server error");
+	misbehave(r, f);
 }
 
 static bool
@@ -270,18 +291,7 @@ create(struct http_request *r, const struct world *w, const struct target *t)
 /* ---- the others ----------------------------------------------------------------------------------------------------- */
 
 static void
-answer_json(struct http_request *r, cJSON *o)
-{
-	if (o == NULL) {
-		http_error(r, 404, "not found");
-		return;
-	}
-	http_json(r, 200, cJSON_PrintUnformatted(o));
-	cJSON_Delete(o);
-}
-
-static void
-update(struct http_request *r, const struct world *w, const struct target *t)
+update(struct http_request *r, const struct world *w, const struct target *t, enum fault fault)
 {
 	cJSON *o = parse(r);
 	const cJSON *permissions = cJSON_GetObjectItemCaseSensitive(o, "permissions");
@@ -293,27 +303,34 @@ update(struct http_request *r, const struct world *w, const struct target *t)
 	else if (!store_update(w->store, t->token_id, cJSON_GetStringValue(description), permissions))
 		http_error(r, 404, "not found");
 	else
-		answer_json(r, store_token(w->store, t->token_id, t->dedicated));
+		answer_tokens(r, store_token(w->store, t->token_id, t->dedicated), fault);
 	cJSON_Delete(o);
 }
 
-/* A fault of a call without a body to spoil. False: none acted. */
-static bool
-misbehave(struct http_request *r, const struct world *w, enum store_operation o)
+static void
+carry_out(struct http_request *r, const struct world *w, const struct target *t, enum store_operation o, enum fault fault)
 {
-	struct fault_action f = faults_pick(w->faults, o, NULL);
+	if (o == STORE_LIST)
+		answer_tokens(r, store_list(w->store, t->dedicated), fault);
+	else if (o == STORE_GET)
+		answer_tokens(r, store_token(w->store, t->token_id, t->dedicated), fault);
+	else if (o == STORE_UPDATE)
+		update(r, w, t, fault);
+	else if (store_delete(w->store, t->token_id))
+		r->status = 204;
+	else
+		http_error(r, 404, "not found");
+}
 
-	if (f.fault == FAULT_NONE)
-		return false;
-	r->delay_ms = f.delay_ms;
-	if (f.fault == FAULT_DELAY)
-		return false;
-	http_error(r, f.status != 0 ? f.status : f.fault == FAULT_THROTTLE ? 429 : 500, "%s", faults_name(f.fault));
-	strcpy(r->retry_after, f.retry_after);
-	r->hold = f.fault == FAULT_HOLD;
-	if (f.fault == FAULT_CUT || f.fault == FAULT_HOLD)
-		r->how = HTTP_CUT;
-	return true;
+/* The rule that acts on this call, by the description that its token has before. */
+static struct fault_action
+pick(const struct world *w, const struct target *t, enum store_operation o)
+{
+	cJSON *token = o != STORE_LIST ? store_token(w->store, t->token_id, false) : NULL;
+	struct fault_action f = faults_pick(w->faults, o, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(token, "description")));
+
+	cJSON_Delete(token);
+	return f;
 }
 
 static void
@@ -322,24 +339,20 @@ others(struct http_request *r, const struct world *w, const struct target *t)
 	bool item = t->token_id[0] != '\0';
 	enum store_operation o = strcmp(r->method, "DELETE") == 0 ? STORE_DELETE : strcmp(r->method, "PATCH") == 0 ? STORE_UPDATE :
 	    item ? STORE_GET : STORE_LIST;
+	struct fault_action f;
 
 	if (strcmp(r->method, "GET") != 0 && (!item || (o != STORE_DELETE && o != STORE_UPDATE))) {
 		http_error(r, 405, "method not allowed");
 		return;
 	}
 	store_count(w->store, o);
-	if (misbehave(r, w, o))
-		return;
-	if (o == STORE_LIST)
-		answer_json(r, store_list(w->store, t->dedicated));
-	else if (o == STORE_GET)
-		answer_json(r, store_token(w->store, t->token_id, t->dedicated));
-	else if (o == STORE_UPDATE)
-		update(r, w, t);
-	else if (store_delete(w->store, t->token_id))
-		r->status = 204;
+	f = pick(w, t, o);
+	/* Reading changes nothing, so that a cut list has something to be cut. */
+	if (o == STORE_LIST || o == STORE_GET || commits(&f))
+		carry_out(r, w, t, o, f.fault);
 	else
-		http_error(r, 404, "not found");
+		http_error(r, 500, "internal server error");
+	misbehave(r, &f);
 }
 
 void

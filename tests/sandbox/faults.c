@@ -167,6 +167,20 @@ read_rule(const cJSON *o, struct rule *r, struct err *ret_err)
 	return 0;
 }
 
+/* Rules that will not act again make room, when there is none: until then they can be looked at. The lock is held. */
+static void
+forget_spent(struct faults *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->count; i++)
+		if (f->rules[i].times == 0)
+			free(f->rules[i].description);
+		else
+			f->rules[kept++] = f->rules[i];
+	f->count = kept;
+}
+
 int
 faults_add(struct faults *f, const char *json, size_t bytes, struct err *ret_err)
 {
@@ -182,6 +196,8 @@ faults_add(struct faults *f, const char *json, size_t bytes, struct err *ret_err
 		return err_set(ret_err, ERR_REFUSE, "faults are a JSON array of rules");
 	}
 	pthread_mutex_lock(&f->lock);
+	if (f->count + (size_t)cJSON_GetArraySize(list) > RULES_MOST)
+		forget_spent(f);
 	first = f->count;
 	cJSON_ArrayForEach(o, list) {
 		if (f->count == RULES_MOST) {

@@ -15,14 +15,14 @@ struct faults;
 /* Add a fault: a row here, and what it does in api.c. The README's list is this one. */
 #define FAULTS(ROW) \
 	ROW(DELAY, "delay", "answers as it should, delay_ms later") \
-	ROW(THROTTLE, "throttle", "answers status (429), with Retry-After: retry_after; with commit, the token is created all the same") \
-	ROW(ERROR, "error", "answers status (500); with commit, the token is created before") \
-	ROW(CUT, "cut", "closes the connection without a word, or with mid_body in the middle of the answer; with commit, the token is created before") \
-	ROW(HOLD, "hold", "never answers, until the control port's release cuts it; with commit, the token is created before") \
-	ROW(TRUNCATE_DESCRIPTION, "truncate_description", "creates, and answers with a description that lost its end") \
-	ROW(WRONG_ACCOUNT, "wrong_account", "creates, and answers with another account's id") \
-	ROW(BAD_JSON, "bad_json", "creates, and answers with JSON that is cut") \
-	ROW(MISSING_TOKEN, "missing_token", "creates, and answers without the access token")
+	ROW(THROTTLE, "throttle", "answers status (429), with Retry-After: retry_after; with commit, it is done all the same") \
+	ROW(ERROR, "error", "answers status (500); with commit, it is done before") \
+	ROW(CUT, "cut", "closes the connection without a word, or with mid_body in the middle of the answer; with commit, it is done before") \
+	ROW(HOLD, "hold", "never answers, until the control port's release cuts it or the client goes away; with commit, it is done before") \
+	ROW(TRUNCATE_DESCRIPTION, "truncate_description", "does as asked, and answers with descriptions that lost their end") \
+	ROW(WRONG_ACCOUNT, "wrong_account", "does as asked, and answers with another account's id") \
+	ROW(BAD_JSON, "bad_json", "does as asked, and answers with JSON that is cut") \
+	ROW(MISSING_TOKEN, "missing_token", "does as asked, and answers without the access token")
 
 enum fault {
 #define ROW(fault, name, what) FAULT_##fault,

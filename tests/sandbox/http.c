@@ -7,11 +7,13 @@
 
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "service/base/clock.h"
@@ -20,6 +22,7 @@
 #define BODY_MOST (4u * 1024 * 1024)
 #define CONNECTIONS_MOST 4096
 #define THREADS 2
+#define LOOK_MS 50              /* how often a held call's client is looked for */
 
 struct http_server {
 	struct MHD_Daemon *daemon;
@@ -33,7 +36,8 @@ struct exchange {
 	unsigned char *body;
 	size_t bytes, room;
 	bool planned, waited, suspended;
-	uint64_t due_boot_ms;
+	uint64_t due_boot_ms;           /* of a held call: when to look for its client again */
+	int fd;
 	struct exchange *next;          /* in the list of those that wait */
 };
 
@@ -50,6 +54,20 @@ static struct {
 
 enum which { WHICH_DUE, WHICH_HELD, WHICH_ALL };
 
+/* Has a held call's client closed? A suspended connection is not polled by libmicrohttpd, so nobody else would see it. */
+static bool
+gone(struct exchange *x, uint64_t now)
+{
+	char byte;
+	ssize_t n;
+
+	if (x->due_boot_ms > now)
+		return false;
+	x->due_boot_ms = now + LOOK_MS;
+	n = recv(x->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* The lock is held. */
 static unsigned
 resume(enum which which)
@@ -62,7 +80,7 @@ resume(enum which which)
 		struct exchange *x = *at;
 
 		bool now_it = which == WHICH_ALL || (which == WHICH_HELD && x->request.hold) ||
-		    (which == WHICH_DUE && !x->request.hold && x->due_boot_ms <= now);
+		    (which == WHICH_DUE && (x->request.hold ? gone(x, now) : x->due_boot_ms <= now));
 
 		if (!now_it) {
 			at = &x->next;
@@ -105,6 +123,7 @@ suspend(struct exchange *x)
 {
 	pthread_mutex_lock(&waiting.lock);
 	x->due_boot_ms = clock_boot_ms() + x->request.delay_ms;
+	x->fd = MHD_get_connection_info(x->request.connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	x->next = waiting.first;
 	waiting.first = x;
 	waiting.count++;

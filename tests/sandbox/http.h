@@ -30,7 +30,7 @@ struct http_request {
 	char retry_after[64];           /* "": no such header */
 	enum http_how how;
 	uint64_t delay_ms;
-	bool hold;                      /* until http_release */
+	bool hold;                      /* until http_release, or until the client goes away */
 	void (*answered)(void *about, bool whole);      /* the answer leaves now; and once more, false, when it did not get there. May be NULL */
 	void *about;                    /* malloced; freed with the request */
 };

@@ -212,6 +212,74 @@ def test_hold_until_released(sandbox):
             c.getresponse()
 
 
+def hold_one(sandbox):
+    address = urllib.parse.urlparse(sandbox.ready["api"])
+    c = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    c.request("POST", DEDICATED, json.dumps({"description": "held"}), {"Authorization": BEARER})
+    return c
+
+
+def wait_in_flight(sandbox, n):
+    end = time.time() + 10
+    while sandbox.ask("GET", "control", "/truth/summary")[1]["in_flight"] != n and time.time() < end:
+        time.sleep(0.02)
+    assert sandbox.ask("GET", "control", "/truth/summary")[1]["in_flight"] == n
+
+
+def test_a_hold_ends_when_its_client_goes_away(sandbox):
+    sandbox.faults({"fault": "hold", "commit": True, "times": 2})
+    gone, stays = hold_one(sandbox), hold_one(sandbox)
+    wait_in_flight(sandbox, 2)
+    gone.close()
+    wait_in_flight(sandbox, 1)
+    assert sandbox.ask("POST", "control", "/control/release")[1] == {"released": 1}
+    stays.close()
+
+
+@pytest.mark.parametrize("method, operation", [("DELETE", "delete"), ("PATCH", "update")])
+@pytest.mark.parametrize("commit", [False, True])
+def test_a_change_may_be_made_before_the_error(sandbox, method, operation, commit):
+    item = f"{DEDICATED}/{sandbox.create('old')[1]['id']}"
+    sandbox.faults({"operation": operation, "fault": "error", "commit": commit})
+    assert sandbox.ask(method, "api", item, {"description": "new"})[0] == 500
+    status, token, _ = sandbox.ask("GET", "api", item)
+    changed = status == 404 if method == "DELETE" else token["description"] == "new"
+    assert changed == commit
+
+
+def test_a_rule_knows_a_token_by_its_description(sandbox):
+    orders, other = (f"{DEDICATED}/{sandbox.create(d)[1]['id']}" for d in ("orders", "other"))
+    sandbox.faults({"operation": "delete", "description": "orders", "fault": "error"})
+    assert sandbox.ask("DELETE", "api", other)[0] == 204
+    assert sandbox.ask("DELETE", "api", orders)[0] == 500
+    assert sandbox.ask("DELETE", "api", orders)[0] == 204
+
+
+def test_spoilt_lists(sandbox):
+    sandbox.create("a description [tokend/1:x]")
+    sandbox.faults(*({"operation": "list", **f} for f in (
+        {"fault": "cut", "mid_body": True}, {"fault": "bad_json"}, {"fault": "truncate_description"}, {"fault": "wrong_account"})))
+    with pytest.raises(http.client.IncompleteRead):
+        sandbox.ask("GET", "api", DEDICATED)
+    with pytest.raises(json.JSONDecodeError):
+        sandbox.ask("GET", "api", DEDICATED)
+    assert sandbox.ask("GET", "api", DEDICATED)[1][0]["description"] != "a description [tokend/1:x]"
+    assert sandbox.ask("GET", "api", DEDICATED)[1][0]["accountId"] != ACCOUNT
+    assert sandbox.ask("GET", "api", DEDICATED)[1][0]["description"] == "a description [tokend/1:x]"
+
+
+def test_clustered_may_answer_with_an_account(sandbox):
+    sandbox.faults({"fault": "wrong_account"})
+    assert sandbox.create(path=CLUSTERED)[1]["accountId"] != ACCOUNT
+
+
+def test_spent_rules_make_room(sandbox):
+    for _ in range(3):
+        assert sandbox.faults(*[{"fault": "error", "times": 0}] * 400)[0] == 200
+    assert sandbox.faults(*[{"fault": "error"}] * 1001)[0] == 400
+    assert all(r["times"] == 0 for r in sandbox.ask("GET", "control", "/faults")[1])
+
+
 def test_every_post_is_in_the_truth(sandbox):
     sandbox.ask("POST", "api", DEDICATED, {"description": "x"}, auth="Bearer wrong")
     sandbox.ask("POST", "api", DEDICATED, b"{")
