@@ -195,7 +195,7 @@ take_reply(struct pipeline *p, struct restoration *q)
 		answer_again(p, t);
 		return;
 	}
-	if (pipeline_past_window(p, t)) {       /* the index remembers longer than the topic keeps */
+	if (walk_past_window(p, t)) {       /* the index remembers longer than the topic keeps */
 		status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than what is remembered; an earlier reply may exist");
 		answer_status(p, t);
 		return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the pipeline's own files share: pipeline.c (a record's walk, and the turn), pipeline_answer.c (what is written), pipeline_hold.c
+/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the turn), pipeline_answer.c (what is written), pipeline_hold.c
  * (assignments: restored, drained, lost). */
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
@@ -68,14 +68,22 @@ void hold_lose(struct pipeline *p, struct assignment *a);
 /* Lose everything and be assigned again: journals are read anew. */
 void hold_begin_anew(struct pipeline *p);
 
+/* ---- pipeline_walk.c: a record's first walk ------------------------------------------------------------------------ */
+
+void walk_records(struct pipeline *p);
+/* Could a partition be read further at once? */
+bool walk_more(const struct pipeline *p);
+/* Read t's stored reply back. */
+void walk_fetch(struct pipeline *p, struct ticket *t);
+/* Is it so old that the journal may have forgotten it? */
+bool walk_past_window(const struct pipeline *p, const struct ticket *t);
+
 /* ---- pipeline.c ---------------------------------------------------------------------------------------------------- */
 
 /* t is done with, wherever it is. Waiters go with it. */
 void pipeline_drop(struct pipeline *p, struct ticket *t);
-/* Is it so old that the journal may have forgotten it? */
-bool pipeline_past_window(const struct pipeline *p, const struct ticket *t);
-/* Read its stored reply back. */
-void pipeline_fetch(struct pipeline *p, struct ticket *t);
+/* t waits for a permit, at most until its deadline. */
+void pipeline_to_line(struct pipeline *p, struct ticket *t);
 /* t leaves the line, backoff or queue it is in, because its partition is asked back. */
 void pipeline_leave(struct pipeline *p, struct ticket *t);
 
