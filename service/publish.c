@@ -31,6 +31,7 @@
 #include "service/ticket.h"
 
 #define RETRY_PAUSE_MS 50
+#define ABORT_PAUSE_MS 50               /* before the third try, doubling to 1.6 s */
 
 struct publish {
 	const struct config *config;
@@ -42,6 +43,7 @@ struct publish {
 	/* the thread's own */
 	rd_kafka_t *producer;
 	rd_kafka_topic_t *topics[3];    /* held so that their metadata is there before the first record: else it waits for a second */
+	unsigned aborts;                /* in a row */
 	bool doubtful;                  /* replace the producer before its next transaction */
 	atomic_bool link_dropped;       /* set by librdkafka's error callback */
 };
@@ -380,6 +382,10 @@ run(struct publish *p, struct transaction *x)
 		x->result = TRANSACTION_COMMITTED;
 	else if (step == STEP_FATAL)
 		x->result = TRANSACTION_FATAL;
+	/* What aborts again and again (a right that is missing, a topic that takes no record of this size) is not tried twenty times a second. */
+	p->aborts = x->result == TRANSACTION_ABORTED ? p->aborts + 1 : 0;
+	if (p->aborts > 1)
+		pause_ms(ABORT_PAUSE_MS << (p->aborts < 7 ? p->aborts - 2 : 5));
 	x->took_us = clock_boot_us() - began;
 	metrics_observe(p->seconds, x->took_us);
 	metrics_add(x->result == TRANSACTION_COMMITTED ? p->committed : x->result == TRANSACTION_ABORTED ? p->aborted :
