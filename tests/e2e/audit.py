@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The auditor: believes nobody, reads the four topics, the committed offsets, the logs and the sandbox's truth, and holds them against
-the promise. Invariants are those of service/PROTOCOL.md.
+"""The auditor: believes nobody, reads the four topics, the committed offsets, the logs and the sandbox's truth, and
+holds them against the promise. Invariants are those of service/PROTOCOL.md.
 
     Audit(...).check()      # AssertionError that lists all that is wrong
 
 It wants a quiet world: whatever was sent is answered. It may be asked at any later time, of a service that runs or not.
 """
+
 import collections
 import dataclasses
 import re
@@ -16,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from nacl.exceptions import CryptoError
 from nacl.public import SealedBox
 
-from requester import (ID, MARKER, OUTCOME, digest_of_record, first, fingerprint_of_record, journal_pb, pb)
+from requester import ID, MARKER, OUTCOME, digest_of_record, first, fingerprint_of_record, journal_pb, pb
 
 READ_WITHIN_S = 60
 UNKNOWN_MOST = 5
@@ -26,12 +27,27 @@ def read_topics(kafka, topics, isolation="read_committed"):
     """All records of these topics, in order, up to their ends as they are now: {topic: [record]}."""
     # Asked of a reader of everything: the other kind is told of an end before the transactions that are still open.
     asker = Consumer({**kafka, "group.id": "nobody", "isolation.level": "read_uncommitted"})
-    ends = {(t, p): asker.get_watermark_offsets(TopicPartition(t, p), timeout=30)[1]
-            for t in topics for p in asker.list_topics(t, timeout=30).topics[t].partitions}
+    ends = {
+        (t, p): asker.get_watermark_offsets(TopicPartition(t, p), timeout=30)[1]
+        for t in topics
+        for p in asker.list_topics(t, timeout=30).topics[t].partitions
+    }
     asker.close()
-    reader = Consumer({**kafka, "group.id": "nobody", "isolation.level": isolation, "enable.partition.eof": True,
-                       "enable.auto.commit": False, "fetch.wait.max.ms": 10})
-    left, found, until = {place for place in ends if ends[place] > 0}, {t: [] for t in topics}, time.monotonic() + READ_WITHIN_S
+    reader = Consumer(
+        {
+            **kafka,
+            "group.id": "nobody",
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    left, found, until = (
+        {place for place in ends if ends[place] > 0},
+        {t: [] for t in topics},
+        time.monotonic() + READ_WITHIN_S,
+    )
     reader.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in left])
     while left:
         assert time.monotonic() < until, f"{left} end before their high watermarks: a transaction is still open"
@@ -53,6 +69,7 @@ def read_topic(kafka, topic):
 @dataclasses.dataclass
 class Entry:
     """One committed journal record."""
+
     partition: int
     offset: int
     key: bytes
@@ -74,17 +91,19 @@ class Entry:
 
 class Audit:
     def __init__(self, kafka, prefix, service_id, truth, principals, committed=None, logs=(), secrets=()):
-        """committed: {partition: offset} where the broker keeps it; logs: paths; secrets: strings that must be nowhere."""
+        """committed: {partition: offset} where a broker keeps it; logs: paths; secrets: strings to be found nowhere."""
         self.service_id, self.truth, self.principals, self.committed = service_id, truth, principals, committed
         self.logs, self.secrets = logs, secrets
         topics = [f"{prefix}.{t}" for t in ("requests", "replies", "journal", "deadletters")]
         self.requests, self.replies, journal, self.dead = read_topics(kafka, topics).values()
-        self.journal = [Entry(m.partition(), m.offset(), m.key(), journal_pb.JournalRecord.FromString(m.value())) for m in journal]
+        self.journal = [
+            Entry(m.partition(), m.offset(), m.key(), journal_pb.JournalRecord.FromString(m.value())) for m in journal
+        ]
         self.everything = [m for ms in read_topics(kafka, topics, "read_uncommitted").values() for m in ms]
         self.wrong = []
         self.tokens = {t["id"]: t for t in truth["tokens"]}
-        self.delivered = {}                     # token id -> the attempt that its reply's DONE names
-        self.closed = {}                        # attempt -> Attempt, over all committed records
+        self.delivered = {}  # token id -> the attempt that its reply's DONE names
+        self.closed = {}  # attempt -> Attempt, over all committed records
         for e in self.journal:
             self.closed.update(e.closed)
 
@@ -103,25 +122,43 @@ class Audit:
         assert not self.wrong, "the audit found:\n  " + "\n  ".join(self.wrong)
         return self
 
-    # ---- I1 -------------------------------------------------------------------------------------------------------------------
+    # ---- I1 --------------------------------------------------------------------------------------------------------
 
     def one_answer_each(self):
         good = [m for m in self.requests if m.key() is not None and ID.fullmatch(m.key())]
         asked = collections.Counter((m.partition(), m.key(), digest_of_record(m)) for m in good)
-        told = collections.Counter((m.partition(), m.key(), pb.CreateTokenReply.FromString(m.value()).request_digest)
-                                   if not first(m.headers(), "tokend-method").endswith(b"RevokeToken") else
-                                   (m.partition(), m.key(), pb.RevokeTokenReply.FromString(m.value()).request_digest)
-                                   for m in self.replies)
+        told = collections.Counter(
+            (
+                (m.partition(), m.key(), pb.CreateTokenReply.FromString(m.value()).request_digest)
+                if not first(m.headers(), "tokend-method").endswith(b"RevokeToken")
+                else (m.partition(), m.key(), pb.RevokeTokenReply.FromString(m.value()).request_digest)
+            )
+            for m in self.replies
+        )
         for what in asked.keys() | told.keys():
-            self.that(asked[what] == told[what], "I1", f"{what[1]} in partition {what[0]}: {asked[what]} records, {told[what]} replies")
-        bad = collections.Counter((m.partition(), m.offset()) for m in self.requests
-                                  if not (m.key() is not None and ID.fullmatch(m.key())))
-        dead = collections.Counter((int(first(m.headers(), "tokend-dead-letter-partition")),
-                                    int(first(m.headers(), "tokend-dead-letter-offset"))) for m in self.dead)
+            self.that(
+                asked[what] == told[what],
+                "I1",
+                f"{what[1]} in partition {what[0]}: {asked[what]} records, {told[what]} replies",
+            )
+        bad = collections.Counter(
+            (m.partition(), m.offset()) for m in self.requests if not (m.key() is not None and ID.fullmatch(m.key()))
+        )
+        dead = collections.Counter(
+            (
+                int(first(m.headers(), "tokend-dead-letter-partition")),
+                int(first(m.headers(), "tokend-dead-letter-offset")),
+            )
+            for m in self.dead
+        )
         for place in bad.keys() | dead.keys():
-            self.that(bad[place] == dead[place] == 1, "I1", f"record {place}: {bad[place]} without a valid key, {dead[place]} dead letters")
+            self.that(
+                bad[place] == dead[place] == 1,
+                "I1",
+                f"record {place}: {bad[place]} without a valid key, {dead[place]} dead letters",
+            )
 
-    # ---- I2 -------------------------------------------------------------------------------------------------------------------
+    # ---- I2 --------------------------------------------------------------------------------------------------------
 
     def one_outcome_each(self):
         prints = {digest_of_record(m): fingerprint_of_record(m) for m in self.requests}
@@ -133,7 +170,11 @@ class Audit:
             if reply.status.about == OUTCOME or reply.status.code == 0:
                 outcomes[reply.principal, reply.request_id, prints.get(reply.request_digest)].append(reply)
         for (principal, request_id, _), replies in outcomes.items():
-            self.that(sum(not r.replayed for r in replies) == 1, "I2", f"{request_id}: {[r.replayed for r in replies]} are replayed")
+            self.that(
+                sum(not r.replayed for r in replies) == 1,
+                "I2",
+                f"{request_id}: {[r.replayed for r in replies]} are replayed",
+            )
             cores = set()
             for r in replies:
                 core = pb.CreateTokenReply.FromString(r.SerializeToString())
@@ -153,24 +194,45 @@ class Audit:
             self.that(False, "I2", f"{reply.request_id}: {principal} cannot open its box: {e!r}")
             return
         token, marker = self.tokens.get(secret.token_id), MARKER.search(secret.description)
-        done = [e for e in self.journal if e.own and e.record.state == journal_pb.DONE and e.record.token_id == secret.token_id]
+        done = [
+            e
+            for e in self.journal
+            if e.own and e.record.state == journal_pb.DONE and e.record.token_id == secret.token_id
+        ]
         self.that(len(done) == 1, "I2", f"{reply.request_id}: {len(done)} DONE name its token")
         if token is None or not done or marker is None:
             self.that(token is not None, "I3", f"{reply.request_id}: the API never made token {secret.token_id}")
             return
         asked = [("*" if p.all_databases else p.database, pb.Action.Name(p.action).lower()) for p in secret.permissions]
         self.that(token["revokedAt"] is None, "I3", f"{reply.request_id}: its token {secret.token_id} is dead")
-        self.that(token["accessToken"] == secret.access_token, "I3", f"{reply.request_id}: the string is not the token's")
+        self.that(
+            token["accessToken"] == secret.access_token, "I3", f"{reply.request_id}: the string is not the token's"
+        )
         self.that(token["description"] == secret.description, "I3", f"{reply.request_id}: the description differs")
-        self.that(sorted((p["resource"], p["action"]) for p in token["permissions"]) == sorted(asked), "I3",
-                  f"{reply.request_id}: permissions {asked} became {token['permissions']}")
-        self.that((token["expiresAt"] is not None) == secret.HasField("expires_at"), "I3", f"{reply.request_id}: the expiry differs")
-        self.that(done[0].attempt == marker[4], "I4", f"{reply.request_id}: DONE names attempt {done[0].attempt}, the marker {marker[4]}")
-        self.that(marker[4] not in self.closed, "I3", f"{reply.request_id}: the attempt that delivered is closed: it may be deleted")
+        self.that(
+            sorted((p["resource"], p["action"]) for p in token["permissions"]) == sorted(asked),
+            "I3",
+            f"{reply.request_id}: permissions {asked} became {token['permissions']}",
+        )
+        self.that(
+            (token["expiresAt"] is not None) == secret.HasField("expires_at"),
+            "I3",
+            f"{reply.request_id}: the expiry differs",
+        )
+        self.that(
+            done[0].attempt == marker[4],
+            "I4",
+            f"{reply.request_id}: DONE names attempt {done[0].attempt}, the marker {marker[4]}",
+        )
+        self.that(
+            marker[4] not in self.closed,
+            "I3",
+            f"{reply.request_id}: the attempt that delivered is closed: it may be deleted",
+        )
         self.that(secret.token_id not in self.delivered, "I2", f"token {secret.token_id} was delivered twice")
         self.delivered[secret.token_id] = marker[4]
 
-    # ---- I7, and the journal's own order ---------------------------------------------------------------------------------------
+    # ---- I7, and the journal's own order ---------------------------------------------------------------------------
 
     def watermark(self):
         answered = {(e.partition, e.record.offset) for e in self.journal if e.record.state == journal_pb.DONE}
@@ -178,27 +240,39 @@ class Audit:
             place = m.partition(), m.offset()
             self.that(place in answered, "I1", f"record {place} {m.key()}: no DONE in the journal names it")
             if self.committed is not None and m.offset() < self.committed.get(m.partition(), 0):
-                self.that(place in answered, "I7", f"the committed offset {self.committed[m.partition()]} passed {place}")
+                self.that(
+                    place in answered, "I7", f"the committed offset {self.committed[m.partition()]} passed {place}"
+                )
         if self.committed is not None:
             for p in {m.partition() for m in self.requests}:
                 end = max(m.offset() for m in self.requests if m.partition() == p) + 1
-                self.that(self.committed.get(p) == end, "I7", f"partition {p}: committed {self.committed.get(p)}, all answered up to {end}")
+                self.that(
+                    self.committed.get(p) == end,
+                    "I7",
+                    f"partition {p}: committed {self.committed.get(p)}, all answered up to {end}",
+                )
 
     def journal_in_order(self):
         last, ids = collections.defaultdict(int), collections.defaultdict(set)
         for e in self.journal:
-            self.that(e.record.seq > last[e.partition], "R11", f"journal {e.partition}@{e.offset}: seq {e.record.seq} after {last[e.partition]}")
+            self.that(
+                e.record.seq > last[e.partition],
+                "R11",
+                f"journal {e.partition}@{e.offset}: seq {e.record.seq} after {last[e.partition]}",
+            )
             last[e.partition] = e.record.seq
             ids[e.partition].add(e.record.journal_id)
             unknown = sum(a.fate == journal_pb.UNKNOWN for a in e.record.closed)
             self.that(unknown <= UNKNOWN_MOST, "I11", f"{e.key}: {unknown} attempts of unknown fate")
         for p, seen in ids.items():
             self.that(len(seen) == 1, "R11", f"journal {p} has {len(seen)} ids")
-        done = collections.Counter((e.partition, e.key) for e in self.journal if e.own and e.record.state == journal_pb.DONE)
+        done = collections.Counter(
+            (e.partition, e.key) for e in self.journal if e.own and e.record.state == journal_pb.DONE
+        )
         for key, n in done.items():
             self.that(n == 1, "I2", f"{key}: {n} DONE")
 
-    # ---- I4, I5 ---------------------------------------------------------------------------------------------------------------
+    # ---- I4, I5 ----------------------------------------------------------------------------------------------------
 
     def posts(self):
         """No POST without a committed INTENT that carries its uuid; none twice."""
@@ -206,7 +280,11 @@ class Audit:
         sent = collections.Counter()
         for post in self.truth["posts"]:
             marker = MARKER.search(post["description"])
-            self.that(marker is not None and marker[1] == self.service_id, "I4", f"a POST without our marker: {post['description']}")
+            self.that(
+                marker is not None and marker[1] == self.service_id,
+                "I4",
+                f"a POST without our marker: {post['description']}",
+            )
             if marker is not None:
                 sent[marker[4]] += 1
                 self.that(marker[4] in intents, "I4", f"POST {post['seq']}: no committed INTENT carries {marker[4]}")
@@ -218,34 +296,48 @@ class Audit:
         for token in self.tokens.values():
             marker = MARKER.search(token["description"])
             if token["revokedAt"] is None and token["id"] not in self.delivered:
-                self.that(marker is not None and marker[4] in self.closed, "I5",
-                          f"token {token['id']} lives, nobody has it, and nothing committed closes its attempt {marker and marker[4]}")
+                self.that(
+                    marker is not None and marker[4] in self.closed,
+                    "I5",
+                    f"token {token['id']} lives, nobody has it, and nothing closes its attempt {marker and marker[4]}",
+                )
 
-    # ---- I8 -------------------------------------------------------------------------------------------------------------------
+    # ---- I8 --------------------------------------------------------------------------------------------------------
 
     def no_string_anywhere(self):
         """No token, no half of one, and no other secret, in any record (aborted ones too) or log."""
         strings = [s.encode() for s in self.secrets]
         for token in self.tokens.values():
             body = token["accessToken"].removeprefix("apiv1_").encode()
-            strings += [body[:len(body) // 2], body[len(body) // 2:]]
+            strings += [body[: len(body) // 2], body[len(body) // 2 :]]
         if not strings:
             return
         any_of_them = re.compile(b"|".join(re.escape(s) for s in strings))
         for m in self.everything:
             parts = [m.key() or b"", m.value() or b""] + [v or b"" for _, v in m.headers() or ()]
-            self.that(not any(any_of_them.search(p) for p in parts), "I8", f"a secret stands in {m.topic()}[{m.partition()}]@{m.offset()}")
+            self.that(
+                not any(any_of_them.search(p) for p in parts),
+                "I8",
+                f"a secret stands in {m.topic()}[{m.partition()}]@{m.offset()}",
+            )
         for path in self.logs:
             self.that(not any_of_them.search(path.read_bytes()), "I8", f"a secret stands in {path}")
 
-    # ---- for tests that look closer --------------------------------------------------------------------------------------------
+    # ---- for tests that look closer --------------------------------------------------------------------------------
 
     def done(self, request_id):
         """The DONE of that request."""
-        (entry,) = [e for e in self.journal if e.own and e.record.state == journal_pb.DONE and e.key.endswith(b":" + request_id.encode())]
+        (entry,) = [
+            e
+            for e in self.journal
+            if e.own and e.record.state == journal_pb.DONE and e.key.endswith(b":" + request_id.encode())
+        ]
         return entry
 
     def orphans(self, description):
         """Tokens that live, were given to nobody, and whose description holds that text."""
-        return [t for t in self.tokens.values() if t["revokedAt"] is None and t["id"] not in self.delivered
-                and description in t["description"]]
+        return [
+            t
+            for t in self.tokens.values()
+            if t["revokedAt"] is None and t["id"] not in self.delivered and description in t["description"]
+        ]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The world of an end-to-end test: a Kafka (the sandbox's mock, or a real broker), the sandbox's API, tokend instances, a requester, and
-the auditor that looks at all of it afterwards.
+"""The world of an end-to-end test: a Kafka (the sandbox's mock, or a real broker), the sandbox's API, tokend
+instances, a requester, and the auditor that looks at all of it afterwards.
 
     def test_x(world):              # twice: on the mock, and on a real Kafka
         world.tokend()
@@ -9,9 +9,10 @@ the auditor that looks at all of it afterwards.
     def test_y(shared): ...         # one world with one tokend for all such tests of a file: nothing is restarted there
     @pytest.mark.real / .mock       # one of the two flavours only
 
-Each world has topics and a service_id of its own, ends all that it started by its process id, and is audited when its test passed.
-Waits end when what they wait for is there; their limits are generous because sanitizers are slow.
+Each world has topics and a service_id of its own, ends all that it started by its process id, and is audited when its
+test passed. Waits end when what they wait for is there; their limits are generous because sanitizers are slow.
 """
+
 import base64
 import contextlib
 import ctypes
@@ -35,8 +36,8 @@ from nacl.signing import SigningKey
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "kafka"))
 
-from audit import Audit                                     # noqa: E402
-from requester import Principal, Requester, read_secret, verify_key    # noqa: E402
+from audit import Audit  # noqa: E402
+from requester import Principal, Requester, read_secret, verify_key  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("TOKEND_BUILD", "build/release"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
@@ -63,7 +64,9 @@ def pytest_runtest_makereport(item):
     if report.when == "call" and report.failed:
         for world in {w for w in item.funcargs.values() if isinstance(w, World)}:
             for t in world.tokends:
-                report.sections.append((f"the last lines of {t.log}", "\n".join(t.log.read_text(errors="replace").splitlines()[-30:])))
+                report.sections.append(
+                    (f"the last lines of {t.log}", "\n".join(t.log.read_text(errors="replace").splitlines()[-30:]))
+                )
 
 
 def until(what, condition, within_s=WITHIN_S, every_s=0.02):
@@ -83,7 +86,7 @@ def free_port():
 
 
 def end_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: nothing outlives a pytest that was killed
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing outlives a pytest that was killed
 
 
 class Process:
@@ -92,8 +95,9 @@ class Process:
     def __init__(self, log, arguments):
         self.log = log
         with open(log, "ab") as f:
-            self.process = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=f, stderr=f,
-                                            preexec_fn=end_with_parent)
+            self.process = subprocess.Popen(
+                [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=f, stderr=f, preexec_fn=end_with_parent
+            )
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -115,21 +119,47 @@ class Process:
             self.kill()
 
 
-# ---- the sandbox ---------------------------------------------------------------------------------------------------------------
+# ---- the sandbox ---------------------------------------------------------------------------------------------------
 
 
 class Sandbox(Process):
     def __init__(self, directory, *options):
         ready = directory / "sandbox.json"
-        super().__init__(directory / "sandbox.log", [BUILD / "tokend-sandbox", "--api-port", 0, "--data-port", 0, "--control-port", 0,
-                         "--quiet", "--management-token", MANAGEMENT_TOKEN, "--account-id", ACCOUNT, "--cluster-id", CLUSTER,
-                         "--ready-file", ready, *options])
-        until(lambda: f"the sandbox is ready: {self.log.read_text()}", lambda: ready.exists() or self.process.poll() is not None)
+        super().__init__(
+            directory / "sandbox.log",
+            [
+                BUILD / "tokend-sandbox",
+                "--api-port",
+                0,
+                "--data-port",
+                0,
+                "--control-port",
+                0,
+                "--quiet",
+                "--management-token",
+                MANAGEMENT_TOKEN,
+                "--account-id",
+                ACCOUNT,
+                "--cluster-id",
+                CLUSTER,
+                "--ready-file",
+                ready,
+                *options,
+            ],
+        )
+        until(
+            lambda: f"the sandbox is ready: {self.log.read_text()}",
+            lambda: ready.exists() or self.process.poll() is not None,
+        )
         assert self.process.poll() is None, self.log.read_text()
-        self.__dict__.update({k: v for k, v in json.loads(ready.read_text()).items() if k in ("bootstrap", "api", "data", "control")})
+        self.__dict__.update(
+            {k: v for k, v in json.loads(ready.read_text()).items() if k in ("bootstrap", "api", "data", "control")}
+        )
 
     def ask(self, method, path, body=None):
-        request = urllib.request.Request(self.control + path, data=None if body is None else json.dumps(body).encode(), method=method)
+        request = urllib.request.Request(
+            self.control + path, data=None if body is None else json.dumps(body).encode(), method=method
+        )
         with urllib.request.urlopen(request, timeout=30) as r:
             text = r.read()
         return json.loads(text) if text else None
@@ -169,7 +199,7 @@ class Sandbox(Process):
             return e.code
 
 
-# ---- tokend --------------------------------------------------------------------------------------------------------------------
+# ---- tokend --------------------------------------------------------------------------------------------------------
 
 
 class Tokend(Process):
@@ -193,12 +223,17 @@ class Tokend(Process):
         return self.whole
 
     def said(self, msg, **fields):
-        return [line for line in self.lines() if line["msg"] == msg and all(line.get(k) == v for k, v in fields.items())]
+        return [
+            line for line in self.lines() if line["msg"] == msg and all(line.get(k) == v for k, v in fields.items())
+        ]
 
     def wait_said(self, msg, n=1, within_s=WITHIN_S, **fields):
         def enough():
-            assert self.process.poll() is None or len(self.said(msg, **fields)) >= n, f"tokend ended: {self.lines()[-3:]}"
+            assert (
+                self.process.poll() is None or len(self.said(msg, **fields)) >= n
+            ), f"tokend ended: {self.lines()[-3:]}"
             return len(self.said(msg, **fields)) >= n
+
         until(f"{n} lines {msg!r} {fields}", enough, within_s)
         return self.said(msg, **fields)
 
@@ -216,6 +251,7 @@ class Tokend(Process):
         def enough():
             assert self.process.poll() is None, f"tokend ended: {self.lines()[-3:]}"
             return len(self.open()) >= n
+
         until(lambda: f"{n} partitions open; they are {self.open()}", enough, within_s)
         return self
 
@@ -229,10 +265,12 @@ class Tokend(Process):
     def metric(self, name):
         """The sum over its labels, or over those that name begins: 'tokend_x{cluster="a"'."""
         begins = (name,) if "{" in name else (name + " ", name + "{")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in self.http("/metrics")[1].splitlines() if line.startswith(begins))
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in self.http("/metrics")[1].splitlines() if line.startswith(begins)
+        )
 
 
-# ---- the world -----------------------------------------------------------------------------------------------------------------
+# ---- the world -----------------------------------------------------------------------------------------------------
 
 
 class World:
@@ -243,8 +281,12 @@ class World:
         self.flavour, self.directory, self.partitions = flavour, directory, partitions
         self.service_id = f"t{os.getpid()}-{World.count}"
         self.tokends, self.requesters, self.sandbox = [], {}, None
-        topics = [o for t in ("requests", "replies", "journal") for o in ("--topic", f"{self.service_id}.{t}:{partitions}")]
-        self.sandbox = Sandbox(directory, *(("--no-kafka",) if kafka else (*topics, "--topic", f"{self.service_id}.deadletters:1")))
+        topics = [
+            o for t in ("requests", "replies", "journal") for o in ("--topic", f"{self.service_id}.{t}:{partitions}")
+        ]
+        self.sandbox = Sandbox(
+            directory, *(("--no-kafka",) if kafka else (*topics, "--topic", f"{self.service_id}.deadletters:1"))
+        )
         self.bootstrap = kafka.bootstrap if kafka else self.sandbox.bootstrap
         self.kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
         if kafka:
@@ -256,47 +298,106 @@ class World:
         token.write_text(MANAGEMENT_TOKEN + "\n")
         token.chmod(0o600)
         self.conf = self.directory / "conf"
-        done = self.tokenctl("--account", ACCOUNT, "--cluster-uuid", CLUSTER, "--cluster", "prod", "init", self.conf,
-                             "--service-id", self.service_id, "--principal", "telemetry", "--instance", "a",
-                             "--bootstrap", self.bootstrap, "--kafka", "fetch.wait.max.ms=10", "--topics", self.service_id,
-                             "--partitions", self.partitions, "--topic-checks", "strict" if self.flavour == "real" else "partitions",
-                             "--product", "dedicated", "--url", self.sandbox.api, "--management-token-file", token,
-                             "--grant-databases", "mydb*", "--grant-databases", "DATABASE*", "--all-databases",
-                             "--ops-port", free_port(), profile=False)
+        done = self.tokenctl(
+            "--account",
+            ACCOUNT,
+            "--cluster-uuid",
+            CLUSTER,
+            "--cluster",
+            "prod",
+            "init",
+            self.conf,
+            "--service-id",
+            self.service_id,
+            "--principal",
+            "telemetry",
+            "--instance",
+            "a",
+            "--bootstrap",
+            self.bootstrap,
+            "--kafka",
+            "fetch.wait.max.ms=10",
+            "--topics",
+            self.service_id,
+            "--partitions",
+            self.partitions,
+            "--topic-checks",
+            "strict" if self.flavour == "real" else "partitions",
+            "--product",
+            "dedicated",
+            "--url",
+            self.sandbox.api,
+            "--management-token-file",
+            token,
+            "--grant-databases",
+            "mydb*",
+            "--grant-databases",
+            "DATABASE*",
+            "--all-databases",
+            "--ops-port",
+            free_port(),
+            profile=False,
+        )
         assert done.returncode == 0, done.stderr
-        self.config, policy, profile = (yaml.safe_load((self.conf / f"{n}.yaml").read_text()) for n in ("tokend", "policy", "tokenctl"))
+        self.config, policy, profile = (
+            yaml.safe_load((self.conf / f"{n}.yaml").read_text()) for n in ("tokend", "policy", "tokenctl")
+        )
         first, ctl = policy["principals"][0], profile["profiles"][0]
-        self.principals = {"telemetry": Principal("telemetry", first["signing_keys"][0]["id"],
-                                                  SigningKey(read_secret(self.conf / "telemetry.signing.key")),
-                                                  first["recipient_keys"][0]["id"], PrivateKey(read_secret(self.conf / "telemetry.box.key"))),
-                           "billing": Principal("billing", "b-1", SigningKey.generate(), "b-box1", PrivateKey.generate())}
+        self.principals = {
+            "telemetry": Principal(
+                "telemetry",
+                first["signing_keys"][0]["id"],
+                SigningKey(read_secret(self.conf / "telemetry.signing.key")),
+                first["recipient_keys"][0]["id"],
+                PrivateKey(read_secret(self.conf / "telemetry.box.key")),
+            ),
+            "billing": Principal("billing", "b-1", SigningKey.generate(), "b-box1", PrivateKey.generate()),
+        }
         self.service_keys = {k["id"]: verify_key(k["ed25519"]) for k in ctl["service_keys"]}
         self.add_principal(policy)
         self.add_clusters()
 
     def add_principal(self, policy):
         p = self.principals["billing"]
-        text = {name: base64.b64encode(bytes(key)).decode() for name, key in (("sign", p.signing_key.verify_key), ("box", p.box_key.public_key))}
+        text = {
+            name: base64.b64encode(bytes(key)).decode()
+            for name, key in (("sign", p.signing_key.verify_key), ("box", p.box_key.public_key))
+        }
         policy["principals"][0]["allow_inline_key"] = True
         grant = policy["principals"][0]["grants"][0]
-        policy["principals"][0]["grants"] = [{**grant, "clusters": ["prod", "edge", "dark"], "all_databases": False},
-                                             {**grant, "clusters": ["edge"]}]
-        policy["principals"].append({"name": p.name, "signing_keys": [{"id": p.key_id, "ed25519": text["sign"]}],
-                                     "recipient_keys": [{"id": p.box_key_id, "suite": "sealedbox-x25519", "key": text["box"]}],
-                                     "grants": [{"clusters": ["prod"], "databases": ["billing_*"], "actions": ["read"], "max_ttl": "1d"}]})
-        (self.conf / "policy.yaml").write_text(json.dumps(policy))           # JSON is YAML
+        policy["principals"][0]["grants"] = [
+            {**grant, "clusters": ["prod", "edge", "dark"], "all_databases": False},
+            {**grant, "clusters": ["edge"]},
+        ]
+        policy["principals"].append(
+            {
+                "name": p.name,
+                "signing_keys": [{"id": p.key_id, "ed25519": text["sign"]}],
+                "recipient_keys": [{"id": p.box_key_id, "suite": "sealedbox-x25519", "key": text["box"]}],
+                "grants": [{"clusters": ["prod"], "databases": ["billing_*"], "actions": ["read"], "max_ttl": "1d"}],
+            }
+        )
+        (self.conf / "policy.yaml").write_text(json.dumps(policy))  # JSON is YAML
 
     def add_clusters(self):
         """Beside prod: edge, the same API as InfluxDB Clustered has it, and dark, where nobody listens."""
         like = {"product": "clustered", "management_token_file": self.config["clusters"][0]["management_token_file"]}
-        self.config["clusters"] += [{"name": "edge", "url": self.sandbox.api, **like},
-                                    {"name": "dark", "url": f"http://127.0.0.1:{free_port()}", **like}]
+        self.config["clusters"] += [
+            {"name": "edge", "url": self.sandbox.api, **like},
+            {"name": "dark", "url": f"http://127.0.0.1:{free_port()}", **like},
+        ]
 
     def tokenctl(self, *arguments, profile=True, **more):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "USER": "somebody"}
         where = ["--config", self.conf / "tokenctl.yaml"] if profile else []
-        return subprocess.run([str(a) for a in (BUILD / "tokenctl", *where, *arguments)], capture_output=True, text=True, timeout=180,
-                              env=environment, **more)
+        return subprocess.run(
+            [str(a) for a in (BUILD / "tokenctl", *where, *arguments)],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env=environment,
+            **more,
+        )
 
     def tokend(self, instance="a", wait=None, **more):
         """Start an instance, and wait until it holds as many partitions, restored (default: all)."""
@@ -314,9 +415,14 @@ class World:
     def requester(self, principal="telemetry"):
         if principal not in self.requesters:
             self.requesters[principal] = Requester(
-                self.kafka, (f"{self.service_id}.requests", f"{self.service_id}.replies"), self.partitions, self.service_id,
-                self.principals[principal], self.service_keys,
-                {"prod": (ACCOUNT, CLUSTER), "edge": ("", ""), "dark": ("", "")})
+                self.kafka,
+                (f"{self.service_id}.requests", f"{self.service_id}.replies"),
+                self.partitions,
+                self.service_id,
+                self.principals[principal],
+                self.service_keys,
+                {"prod": (ACCOUNT, CLUSTER), "edge": ("", ""), "dark": ("", "")},
+            )
         return self.requesters[principal]
 
     def committed(self):
@@ -324,15 +430,25 @@ class World:
         if self.flavour == "mock":
             return None
         group = Consumer({**self.kafka, "group.id": f"tokend-{self.service_id}"})
-        found = group.committed([TopicPartition(f"{self.service_id}.requests", p) for p in range(self.partitions)], timeout=30)
+        found = group.committed(
+            [TopicPartition(f"{self.service_id}.requests", p) for p in range(self.partitions)], timeout=30
+        )
         group.close()
         return {t.partition: t.offset for t in found if t.offset >= 0}
 
     def audit(self):
         for r in self.requesters.values():
             r.settle()
-        return Audit(self.kafka, self.service_id, self.service_id, self.sandbox.truth(), self.principals, self.committed(),
-                     [t.log for t in self.tokends], [MANAGEMENT_TOKEN]).check()
+        return Audit(
+            self.kafka,
+            self.service_id,
+            self.service_id,
+            self.sandbox.truth(),
+            self.principals,
+            self.committed(),
+            [t.log for t in self.tokends],
+            [MANAGEMENT_TOKEN],
+        ).check()
 
     def finish(self):
         """All went well so far: the end has to be good, too."""
@@ -345,7 +461,7 @@ class World:
             strange = t.said("not JSON")
             assert not strange, strange
         for r in self.requesters.values():
-            strange = {why for why, _ in r.ignored} - {"answers no record of ours"}        # but another requester's
+            strange = {why for why, _ in r.ignored} - {"answers no record of ours"}  # but another requester's
             assert not strange, strange
 
     def close(self):
@@ -357,7 +473,7 @@ class World:
             self.sandbox.close()
 
 
-# ---- fixtures ------------------------------------------------------------------------------------------------------------------
+# ---- fixtures ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -368,6 +484,7 @@ def flavour(request):
 @pytest.fixture(scope="session")
 def real_kafka():
     from kafka import Kafka
+
     with Kafka() as k:
         yield k
 
@@ -394,7 +511,9 @@ def world(request, flavour, tmp_path):
 @pytest.fixture(scope="module")
 def common(request, flavour, tmp_path_factory):
     failed = request.session.testsfailed
-    with a_world(request, flavour, tmp_path_factory.mktemp("common"), lambda: request.session.testsfailed == failed) as w:
+    with a_world(
+        request, flavour, tmp_path_factory.mktemp("common"), lambda: request.session.testsfailed == failed
+    ) as w:
         yield w
 
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A requester in Python, written from the contract (proto/tokend/v1/token.proto and the README) and from nothing of the service's code.
+"""A requester in Python, written from the contract (proto/tokend/v1/token.proto and the README) and from nothing of
+the service's code.
 
-    r = Requester(kafka={"bootstrap.servers": "broker:9092"}, topics=("tokend.requests", "tokend.replies"), partitions=6,
-                  service_id="tokend", principal=Principal("telemetry", "t-1", signing_key, "t-box1", box_key),
-                  service_keys={"svc-1": verify_key})
+    r = Requester(kafka={"bootstrap.servers": "broker:9092"}, topics=("tokend.requests", "tokend.replies"),
+                  partitions=6, service_id="tokend", service_keys={"svc-1": verify_key},
+                  principal=Principal("telemetry", "t-1", signing_key, "t-box1", box_key))
     request = r.create("for the agent", read=["cpu"])
     r.send(request)
     reply = r.wait(request)
     reply.secret.access_token
 
-It waits as a service does: one consumer, assigned to all reply partitions from before the first send, read_committed. What does
-not verify is ignored, and kept aside for tests to look at.
+It waits as a service does: one consumer, assigned to all reply partitions from before the first send, read_committed.
+What does not verify is ignored, and kept aside for tests to look at.
 """
+
 import atexit
 import base64
 import dataclasses
@@ -38,10 +40,13 @@ def generated():
     """The messages, made from proto/ now, so that they are never older than it."""
     directory = tempfile.mkdtemp(prefix="tokend-e2e-proto.")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    subprocess.run(["protoc", f"-I{PROTO}", f"--python_out={directory}", "tokend/v1/token.proto", "tokend/v1/journal.proto"],
-                   check=True)
+    subprocess.run(
+        ["protoc", f"-I{PROTO}", f"--python_out={directory}", "tokend/v1/token.proto", "tokend/v1/journal.proto"],
+        check=True,
+    )
     sys.path.insert(0, directory)
     from tokend.v1 import journal_pb2, token_pb2
+
     return token_pb2, journal_pb2
 
 
@@ -54,7 +59,7 @@ MARKER = re.compile(r" \[tokend/1:([a-z0-9-]+):([a-z0-9._-]+):([0-9]+):([0-9a-f-
 OUTCOME, RECORD = pb.OUTCOME, pb.RECORD
 
 
-# ---- the arithmetic of the contract ---------------------------------------------------------------------------------------------
+# ---- the arithmetic of the contract --------------------------------------------------------------------------------
 
 
 def media_type(message):
@@ -75,8 +80,8 @@ def digest_of(kind, body, key_id, signature):
 
 def murmur2(key):
     """Kafka's own, as its Java client has it."""
-    m, mask = 0x5bd1e995, 0xffffffff
-    h = 0x9747b28c ^ len(key)
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = 0x9747B28C ^ len(key)
     whole = len(key) & ~3
     for (k,) in struct.iter_unpack("<I", key[:whole]):
         k = k * m & mask
@@ -89,11 +94,11 @@ def murmur2(key):
 
 
 def home(key, partitions):
-    return (murmur2(key) & 0x7fffffff) % partitions
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def unframed(value):
-    """The protobuf bytes behind Schema Registry's frame, if there is one: 0, schema id, and how many indexes lead to the message."""
+    """The protobuf bytes behind Schema Registry's frame, if there is one: 0, schema id, which message."""
     if not value or value[0] != 0:
         return value or b""
     at = 5
@@ -104,10 +109,11 @@ def unframed(value):
         while True:
             byte = value[at]
             at += 1
-            n |= (byte & 0x7f) << shift
+            n |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
                 return n >> 1 ^ -(n & 1)
+
     try:
         for _ in range(number()):
             number()
@@ -124,15 +130,19 @@ def digest_of_record(message):
     """The digest of any record of the request topic, a broken one's too."""
     method = first(message.headers(), "tokend-method").decode(errors="replace").removeprefix(SERVICE)
     kind = media_type((method if method in REPLIES else "CreateToken") + "Request")
-    return digest_of(kind, unframed(message.value()), first(message.headers(), "tokend-key-id"),
-                     first(message.headers(), "tokend-signature"))
+    return digest_of(
+        kind,
+        unframed(message.value()),
+        first(message.headers(), "tokend-key-id"),
+        first(message.headers(), "tokend-signature"),
+    )
 
 
 def fingerprint_of_record(message):
     return fingerprint_of(media_type("CreateTokenRequest"), unframed(message.value()))
 
 
-# ---- nouns ----------------------------------------------------------------------------------------------------------------------
+# ---- nouns ---------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -147,13 +157,14 @@ class Principal:
 @dataclasses.dataclass
 class Request:
     """One signed message, ready to be stored and sent: its bytes never change again."""
+
     method: str
     message: object
     body: bytes
     key: bytes
     key_id: bytes
     signature: bytes
-    more: list = dataclasses.field(default_factory=list)       # further headers
+    more: list = dataclasses.field(default_factory=list)  # further headers
 
     @property
     def id(self):
@@ -173,8 +184,11 @@ class Request:
 
     @property
     def headers(self):
-        named = [("tokend-method", (SERVICE + self.method).encode()), ("tokend-key-id", self.key_id),
-                 ("tokend-signature", self.signature)]
+        named = [
+            ("tokend-method", (SERVICE + self.method).encode()),
+            ("tokend-key-id", self.key_id),
+            ("tokend-signature", self.signature),
+        ]
         return [(k, v) for k, v in named if v] + self.more
 
     def changed(self, **fields):
@@ -183,11 +197,11 @@ class Request:
 
 @dataclasses.dataclass
 class Reply:
-    message: object                 # CreateTokenReply or RevokeTokenReply
+    message: object  # CreateTokenReply or RevokeTokenReply
     headers: list
     partition: int
     offset: int
-    secret: object = None           # TokenSecret, opened and compared
+    secret: object = None  # TokenSecret, opened and compared
 
     @property
     def status(self):
@@ -208,7 +222,7 @@ class Ignored(Exception):
     """Why a record on the reply topic is not believed."""
 
 
-# ---- the requester --------------------------------------------------------------------------------------------------------------
+# ---- the requester -------------------------------------------------------------------------------------------------
 
 
 class Requester:
@@ -216,27 +230,48 @@ class Requester:
         self.requests, self.replies_topic = topics
         self.partitions, self.service_id, self.me = partitions, service_id, principal
         self.service_keys = {k.encode(): v for k, v in service_keys.items()}
-        self.clusters = clusters or {}          # name -> (account_id, cluster_id), where the box shall say so
-        self.sent = {}                          # digest -> Request
-        self.counts = {}                        # digest -> how many records were sent
-        self.replies = {}                       # digest -> [Reply]
-        self.ignored = []                       # (why, message)
+        self.clusters = clusters or {}  # name -> (account_id, cluster_id), where the box shall say so
+        self.sent = {}  # digest -> Request
+        self.counts = {}  # digest -> how many records were sent
+        self.replies = {}  # digest -> [Reply]
+        self.ignored = []  # (why, message)
         self.producer = Producer({**kafka, "linger.ms": 1})
-        self.consumer = Consumer({**kafka, "group.id": f"nobody-{uuid.uuid4()}", "isolation.level": "read_committed",
-                                  "enable.auto.commit": False, "fetch.wait.max.ms": 10})
+        self.consumer = Consumer(
+            {
+                **kafka,
+                "group.id": f"nobody-{uuid.uuid4()}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 10,
+            }
+        )
         self.consumer.assign([TopicPartition(self.replies_topic, p, OFFSET_BEGINNING) for p in range(partitions)])
 
     def close(self):
         self.consumer.close()
 
-    # -- making ---------------------------------------------------------------------------------------------------------------
+    # -- making ------------------------------------------------------------------------------------------------------
 
-    def create(self, description="made by a test", read=(), write=(), request_id=None, cluster="prod", expires_at=None,
-               life_s=None, inline=False, **fields):
+    def create(
+        self,
+        description="made by a test",
+        read=(),
+        write=(),
+        request_id=None,
+        cluster="prod",
+        expires_at=None,
+        life_s=None,
+        inline=False,
+        **fields,
+    ):
         """A CreateToken. "*" is every database; life_s is the deadline, from now."""
         now = int(time.time())
-        m = pb.CreateTokenRequest(request_id=request_id or f"r-{uuid.uuid4()}", principal=self.me.name, service_id=self.service_id,
-                                  description=description)
+        m = pb.CreateTokenRequest(
+            request_id=request_id or f"r-{uuid.uuid4()}",
+            principal=self.me.name,
+            service_id=self.service_id,
+            description=description,
+        )
         m.target.cluster = cluster
         for action, databases in ((pb.READ, read), (pb.WRITE, write)):
             for name in databases:
@@ -260,17 +295,24 @@ class Requester:
     def other(self, method, request_id):
         """A GetOutcome or a RevokeToken."""
         m = {"GetOutcome": pb.GetOutcomeRequest, "RevokeToken": pb.RevokeTokenRequest}[method](
-            request_id=request_id, principal=self.me.name, service_id=self.service_id)
+            request_id=request_id, principal=self.me.name, service_id=self.service_id
+        )
         m.issued_at.seconds = int(time.time())
         return self.sign(method, m)
 
     def sign(self, method, message, signing_key=None, key_id=None):
         body = message.SerializeToString(deterministic=True)
         signature = (signing_key or self.me.signing_key).sign(pae(media_type(method + "Request"), body)).signature
-        return Request(method, message, body, message.request_id.encode(), (key_id or self.me.key_id).encode(),
-                       base64.b64encode(signature))
+        return Request(
+            method,
+            message,
+            body,
+            message.request_id.encode(),
+            (key_id or self.me.key_id).encode(),
+            base64.b64encode(signature),
+        )
 
-    # -- sending --------------------------------------------------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------------------------------
 
     def send(self, *requests, partition=None):
         """Returns when the broker has them all: [(partition, offset)]."""
@@ -279,26 +321,33 @@ class Requester:
         def delivered(error, message):
             assert error is None, error
             places.append((message.partition(), message.offset()))
+
         for r in requests:
             where = home(r.key or b"", self.partitions) if partition is None else partition
             self.sent[r.digest] = r
             self.counts[r.digest] = self.counts.get(r.digest, 0) + 1
-            self.producer.produce(self.requests, value=r.body, key=r.key, partition=where, headers=r.headers, on_delivery=delivered)
+            self.producer.produce(
+                self.requests, value=r.body, key=r.key, partition=where, headers=r.headers, on_delivery=delivered
+            )
         assert self.producer.flush(30) == 0, "the broker does not take the requests"
         return places
 
-    # -- waiting --------------------------------------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------------
 
     def judge(self, message):
         """A reply that may be believed, opened; raises Ignored."""
-        key_id, method = first(message.headers(), "tokend-key-id"), first(message.headers(), "tokend-method").decode(errors="replace")
+        key_id, method = first(message.headers(), "tokend-key-id"), first(message.headers(), "tokend-method").decode(
+            errors="replace"
+        )
         kind = REPLIES.get(method.removeprefix(SERVICE), pb.CreateTokenReply)
         service_key = self.service_keys.get(key_id)
         if service_key is None:
             raise Ignored(f"signed by {key_id}, which is not pinned")
         try:
-            service_key.verify(pae(media_type(kind.DESCRIPTOR.name), message.value()),
-                               base64.b64decode(first(message.headers(), "tokend-signature"), validate=True))
+            service_key.verify(
+                pae(media_type(kind.DESCRIPTOR.name), message.value()),
+                base64.b64decode(first(message.headers(), "tokend-signature"), validate=True),
+            )
         except (BadSignatureError, ValueError) as e:
             raise Ignored("the signature does not verify") from e
         m = kind.FromString(message.value())
@@ -307,7 +356,11 @@ class Requester:
             raise Ignored("answers no record of ours")
         if m.principal != self.me.name and not (m.principal == "" and m.status.about == RECORD):
             raise Ignored(f"is for principal {m.principal!r}")
-        if message.key() != request.key or m.request_id != request.id or message.partition() != home(request.key, self.partitions):
+        if (
+            message.key() != request.key
+            or m.request_id != request.id
+            or message.partition() != home(request.key, self.partitions)
+        ):
             # A record in the wrong partition is answered there.
             if m.status.reason != "WRONG_PARTITION":
                 raise Ignored("another request's key or partition")
@@ -326,7 +379,9 @@ class Requester:
         except CryptoError as e:
             raise Ignored("the box does not open") from e
         marker = MARKER.search(secret.description)
-        key_id = asked.recipient.key_id or "sha256:" + hashlib.sha256(asked.recipient.inline_key.public_key).hexdigest()[:16]
+        key_id = (
+            asked.recipient.key_id or "sha256:" + hashlib.sha256(asked.recipient.inline_key.public_key).hexdigest()[:16]
+        )
         account_id, cluster_id = self.clusters.get(asked.target.cluster, (secret.account_id, secret.cluster_id))
         same = {
             "service_id": secret.service_id == asked.service_id,
@@ -337,10 +392,11 @@ class Requester:
             "cluster": secret.cluster == asked.target.cluster,
             "account_id": secret.account_id == account_id,
             "cluster_id": secret.cluster_id == cluster_id,
-            "description": secret.description.startswith(asked.description) and marker is not None
+            "description": secret.description.startswith(asked.description)
+            and marker is not None
             and marker.start() == len(asked.description),
-            "marker": marker is not None and marker.groups()[:3] == (self.service_id, self.me.name,
-                                                                     str(home(request.key, self.partitions))),
+            "marker": marker is not None
+            and marker.groups()[:3] == (self.service_id, self.me.name, str(home(request.key, self.partitions))),
             "permissions": list(secret.permissions) == list(asked.permissions),
             "expires_at": secret.HasField("expires_at") == asked.HasField("expires_at")
             and abs(secret.expires_at.seconds - asked.expires_at.seconds) <= 1,
@@ -367,8 +423,10 @@ class Requester:
         """The n-th believed reply to that record's bytes."""
         until = time.monotonic() + within_s
         while len(self.replies.get(request.digest, ())) < n:
-            assert time.monotonic() < until, f"{request.id}: {len(self.replies.get(request.digest, ()))} replies of {n} " \
+            assert time.monotonic() < until, (
+                f"{request.id}: {len(self.replies.get(request.digest, ()))} replies of {n} "
                 f"in {within_s} s; ignored: {[why for why, _ in self.ignored]}"
+            )
             self.poll(0.05)
         return self.replies[request.digest][n - 1]
 

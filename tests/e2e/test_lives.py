@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: what one life of tokend began, the next one ends: after SIGTERM, kill -9, a rebalance, a stopped process; one outcome each, and no
-token that nobody knows of.
+"""Goal: what one life of tokend began, the next one ends: after SIGTERM, kill -9, a rebalance, a stopped process;
+one outcome each, and no token that nobody knows of.
 
-Barriers are the sandbox's calls in flight and tokend's own log lines. The fault "hold" keeps a call unanswered, with its token
-created or not, until it is released; so a test decides what is in flight when the process ends.
+Barriers are the sandbox's calls in flight and tokend's own log lines. The fault "hold" keeps a call unanswered, with
+its token created or not, until it is released; so a test decides what is in flight when the process ends.
 """
+
 import signal
 import time
 import uuid
@@ -27,9 +28,9 @@ def crowd(r, n, description, **how):
 
 
 def let_the_gate_open(world, t, n):
-    """A cluster is allowed few calls at once until it has answered many: ask for tokens until it may have n in flight."""
+    """A cluster is allowed few calls at once until it has answered many: ask until n may be in flight."""
     r = world.requester()
-    while t.metric("tokend_concurrency_limit{cluster=\"prod\"}") < n:
+    while t.metric('tokend_concurrency_limit{cluster="prod"}') < n:
         requests = crowd(r, 150, f"warm-{uuid.uuid4()}")
         r.send(*requests)
         r.wait_all(requests)
@@ -51,7 +52,7 @@ def no_more_holds(world):
     world.sandbox.release()
 
 
-# ---- the same on both ------------------------------------------------------------------------------------------------------------
+# ---- the same on both ----------------------------------------------------------------------------------------------
 
 
 def test_a_repeat_after_a_restart_is_read_back(world):
@@ -98,7 +99,7 @@ def test_sigterm_while_nothing_happens(world):
     assert t.said("tokend ends")
 
 
-# ---- on a real Kafka only ---------------------------------------------------------------------------------------------------------
+# ---- on a real Kafka only ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.real
@@ -128,7 +129,12 @@ def test_kill_with_twenty_calls_in_flight(world):
     replies = r.wait_all(requests)
     assert [x.status.code for x in replies] == [0] * 20 and all(x.message.attempts == 2 for x in replies)
     found = world.audit()
-    lost = {MARKER.search(p["description"])[4] for kind in ("made", "lost") for p in world.sandbox.posts(kind) if p["fault"] == "hold"}
+    lost = {
+        MARKER.search(p["description"])[4]
+        for kind in ("made", "lost")
+        for p in world.sandbox.posts(kind)
+        if p["fault"] == "hold"
+    }
     assert len(lost) == 20
     for request in requests:
         closed = found.done(request.id).closed
@@ -157,13 +163,14 @@ def test_a_second_instance_takes_over_after_a_kill(world):
 def test_a_rebalance_under_load(world):
     """A second instance comes, and the first one goes, while requests keep arriving."""
     a, r = world.tokend("a"), world.requester()
-    world.sandbox.fault({"fault": "delay", "delay_ms": 150, "times": -1},)
+    world.sandbox.fault({"fault": "delay", "delay_ms": 150, "times": -1})
     sent = []
 
     def load(n):
         batch = crowd(r, n, f"load-{len(sent)}")
         r.send(*batch)
         sent.extend(batch)
+
     load(30)
     b = world.tokend("b", wait=0)
 
@@ -171,6 +178,7 @@ def test_a_rebalance_under_load(world):
         load(2)
         r.poll(0.05)
         return len(a.open()) == 1 and len(b.open()) == 1
+
     until("both hold a partition", shared_out)
     load(20)
     a.signal(signal.SIGTERM)
@@ -179,6 +187,7 @@ def test_a_rebalance_under_load(world):
         load(2)
         r.poll(0.05)
         return a.process.poll() is not None and len(b.open()) == world.partitions
+
     until("the first has gone, the second has all", ended)
     assert a.process.returncode == 0
     load(10)
@@ -186,20 +195,28 @@ def test_a_rebalance_under_load(world):
     assert all(x.status.code == 0 for x in replies)
     # Nobody was killed and nothing was lost: no attempt may be of unknown fate.
     found = world.audit()
-    assert {f.fate for f in found.closed.values()} <= {journal_pb.NOT_SENT} and len(world.sandbox.truth()["tokens"]) == len(sent)
+    assert {f.fate for f in found.closed.values()} <= {journal_pb.NOT_SENT} and len(
+        world.sandbox.truth()["tokens"]
+    ) == len(sent)
 
 
 @pytest.mark.real
 def test_sigterm_with_calls_in_flight_hands_over(world):
     """Calls end and are answered; what waits in backoff or in line goes on in the next life, with its cap unspent."""
     t, r = world.tokend(), world.requester()
-    waits, throttled, slow = r.create("waits", cluster="edge"), r.create("throttled", cluster="edge"), crowd(r, 12, "slow")
-    world.sandbox.fault({"description": "waits", "fault": "error", "status": 503, "times": 3},
-                        {"description": "throttled", "fault": "throttle", "retry_after": "15"},
-                        {"description": "slow", "fault": "delay", "delay_ms": 4000, "times": 4})
+    waits, throttled, slow = (
+        r.create("waits", cluster="edge"),
+        r.create("throttled", cluster="edge"),
+        crowd(r, 12, "slow"),
+    )
+    world.sandbox.fault(
+        {"description": "waits", "fault": "error", "status": 503, "times": 3},
+        {"description": "throttled", "fault": "throttle", "retry_after": "15"},
+        {"description": "slow", "fault": "delay", "delay_ms": 4000, "times": 4},
+    )
     r.send(waits)
     t.wait_said("an attempt ended without a token; another follows", n=3, request_id=waits.id)
-    r.send(throttled)               # from its answer on the whole cluster waits
+    r.send(throttled)  # from its answer on the whole cluster waits
     t.wait_said("an attempt ended without a token; another follows", request_id=throttled.id)
     r.send(*slow)
     world.sandbox.wait_in_flight(2)
@@ -211,14 +228,16 @@ def test_sigterm_with_calls_in_flight_hands_over(world):
     world.tokend()
     assert [x.status.code for x in r.wait_all([throttled, waits, *slow])] == [0] * 14
     found = world.audit()
-    assert [a.fate for a in found.done(waits.id).closed.values()] == [journal_pb.UNKNOWN] * 3       # and none by the hand-over
+    assert [a.fate for a in found.done(waits.id).closed.values()] == [
+        journal_pb.UNKNOWN
+    ] * 3  # and none by the hand-over
     assert [a.fate for a in found.done(throttled.id).closed.values()] == [journal_pb.REFUSED]
     assert len(world.sandbox.truth()["tokens"]) == 14
 
 
 @pytest.mark.real
 def test_a_process_that_was_stopped_too_long_writes_nothing(world):
-    """SIGSTOP past the session's end: its partitions are another's by then, and what it still holds stays unwritten (R1, R3)."""
+    """SIGSTOP past the session's end: the partitions are another's by then; what it still holds stays unwritten."""
     a, r = world.tokend("a"), world.requester()
     hold(world, "stopped", True, times=2)
     requests = crowd(r, 4, "stopped")
@@ -229,8 +248,10 @@ def test_a_process_that_was_stopped_too_long_writes_nothing(world):
     no_more_holds(world)
     r.wait_all(requests)
     a.signal(signal.SIGCONT)
-    until("the first is back in the group", lambda: len(a.open()) + len(b.open()) == world.partitions and len(a.open()) > 0
-          or a.process.poll() is not None)
+    until(
+        "the first is back in the group",
+        lambda: len(a.open()) + len(b.open()) == world.partitions and len(a.open()) > 0 or a.process.poll() is not None,
+    )
     more = crowd(r, 6, "after")
     r.send(*more)
     r.wait_all(more)

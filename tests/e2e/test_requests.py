@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: every record is answered once, with the right outcome or the refusal that names what is wrong; a repeat never makes a second token;
-an API that misbehaves costs time and leaves nothing unaccounted for.
+"""Goal: every record is answered once, with the right outcome or the refusal that names what is wrong; a repeat
+never makes a second token; an API that misbehaves costs time and leaves nothing unaccounted for.
 
 One tokend for all of these; when they are over the auditor looks at everything they left.
 """
+
 import base64
 import time
 import uuid
@@ -36,7 +37,7 @@ def a_description():
     return f"d-{uuid.uuid4()}"
 
 
-# ---- tokens -----------------------------------------------------------------------------------------------------------------------
+# ---- tokens --------------------------------------------------------------------------------------------------------
 
 
 def test_a_token_is_what_was_asked_for_and_the_data_endpoint_takes_it(shared, r):
@@ -45,8 +46,11 @@ def test_a_token_is_what_was_asked_for_and_the_data_endpoint_takes_it(shared, r)
     assert reply.said == OK and reply.message.attempts == 1 and not reply.message.replayed
     assert reply.message.service_version and abs(reply.message.issued_at.seconds - time.time()) < 60
     (post,) = shared.sandbox.posts(request.message.description)
-    assert post["permissions"] == [{"action": "read", "resource": "mydb"}, {"action": "read", "resource": "mydb2"},
-                                   {"action": "write", "resource": "mydb2"}]
+    assert post["permissions"] == [
+        {"action": "read", "resource": "mydb"},
+        {"action": "read", "resource": "mydb2"},
+        {"action": "write", "resource": "mydb2"},
+    ]
     token = reply.secret.access_token
     assert shared.sandbox.data_status("/query?db=mydb", token) == 200
     assert shared.sandbox.data_status("/write?db=mydb2", token, "POST") in (200, 204)
@@ -62,9 +66,13 @@ def test_all_databases_an_inline_key_and_clustered(shared, r):
 def test_headers_come_back_as_they_went(shared, r):
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     request = r.create(a_description())
-    request.more += [("traceparent", f"00-{trace}-00f067aa0ba902b7-01".encode()), ("tracestate", b"vendor=1"),
-                     ("correlation-id", b"\x00\xffbytes"), ("kafka_replyTopic", r.replies_topic.encode()),
-                     ("content-type", b"whatever")]
+    request.more += [
+        ("traceparent", f"00-{trace}-00f067aa0ba902b7-01".encode()),
+        ("tracestate", b"vendor=1"),
+        ("correlation-id", b"\x00\xffbytes"),
+        ("kafka_replyTopic", r.replies_topic.encode()),
+        ("content-type", b"whatever"),
+    ]
     headers = dict(r.ask(request).headers)
     assert headers["traceparent"].decode().split("-")[1] == trace and b"00f067aa0ba902b7" not in headers["traceparent"]
     assert headers["correlation-id"] == b"\x00\xffbytes" and headers["grpc-status"] == b"0"
@@ -76,8 +84,13 @@ def test_a_frame_of_schema_registry_is_taken_off(shared, r):
     framed = r.create(a_description())
     r.sent[framed.digest], r.counts[framed.digest] = framed, 1
     p = Producer(shared.kafka)
-    p.produce(r.requests, value=b"\0" + (7).to_bytes(4, "big") + b"\0" + framed.body, key=framed.key,
-              partition=home(framed.key, r.partitions), headers=framed.headers)
+    p.produce(
+        r.requests,
+        value=b"\0" + (7).to_bytes(4, "big") + b"\0" + framed.body,
+        key=framed.key,
+        partition=home(framed.key, r.partitions),
+        headers=framed.headers,
+    )
     assert p.flush(30) == 0
     assert r.wait(framed).said == OK
     assert r.ask(request).said == OK
@@ -89,12 +102,12 @@ def test_an_onlooker_sees_no_token(shared, r):
     (seen,) = [m for m in read_topic(shared.kafka, r.replies_topic) if m.key() == request.key]
     plain = pb.CreateTokenReply.FromString(seen.value())
     token = reply.secret.access_token.encode()
-    assert not any(token[i:i + 8] in seen.value() for i in range(6, len(token) - 8))
+    assert not any(token[i : i + 8] in seen.value() for i in range(6, len(token) - 8))
     with pytest.raises(CryptoError):
         SealedBox(PrivateKey.generate()).decrypt(plain.sealed_token)
 
 
-# ---- repeats and conflicts --------------------------------------------------------------------------------------------------------
+# ---- repeats and conflicts -----------------------------------------------------------------------------------------
 
 
 def test_the_same_bytes_twice_are_one_token(shared, r):
@@ -121,7 +134,7 @@ def test_a_repeat_signed_by_another_header_order_or_trace_is_the_same_request(sh
 def test_other_bytes_under_an_old_id_are_refused_and_change_nothing(shared, r):
     request = r.create(a_description())
     first = r.ask(request)
-    shared.tokends[0].wait_said("outcome", request_id=request.id)       # it knows by now that its commit succeeded
+    shared.tokends[0].wait_said("outcome", request_id=request.id)  # it knows by now that its commit succeeded
     other = r.create(a_description(), request_id=request.id)
     refusal = r.ask(other)
     assert refusal.said == (ALREADY_EXISTS, "REQUEST_ID_REUSED", RECORD, pb.NEW_ID)
@@ -152,12 +165,14 @@ def test_two_principals_may_use_one_id(shared, r, billing):
     assert billing.ask(theirs).said == OK
 
 
-# ---- an API that misbehaves ---------------------------------------------------------------------------------------------------------
+# ---- an API that misbehaves ----------------------------------------------------------------------------------------
 
 
 def test_a_429_is_waited_out_as_it_asks(shared, r):
     request = r.create(a_description())
-    shared.sandbox.fault({"description": request.message.description, "fault": "throttle", "retry_after": "2", "times": 1})
+    shared.sandbox.fault(
+        {"description": request.message.description, "fault": "throttle", "retry_after": "2", "times": 1}
+    )
     reply = r.ask(request)
     first, second = shared.sandbox.posts(request.message.description)
     assert reply.said == OK and reply.message.attempts == 2
@@ -166,11 +181,19 @@ def test_a_429_is_waited_out_as_it_asks(shared, r):
     assert MARKER.search(first["description"])[4] != MARKER.search(second["description"])[4]
 
 
-@pytest.mark.parametrize("commit, fault", [
-    (False, {"fault": "error", "status": 503}), (True, {"fault": "error", "status": 503}), (False, {"fault": "error", "status": 500}),
-    (True, {"fault": "error", "status": 500}), (False, {"fault": "cut"}), (True, {"fault": "cut"}),
-    (True, {"fault": "cut", "mid_body": True}),
-], ids=["503", "503-created", "500", "500-created", "cut", "cut-created", "cut-mid-body"])
+@pytest.mark.parametrize(
+    "commit, fault",
+    [
+        (False, {"fault": "error", "status": 503}),
+        (True, {"fault": "error", "status": 503}),
+        (False, {"fault": "error", "status": 500}),
+        (True, {"fault": "error", "status": 500}),
+        (False, {"fault": "cut"}),
+        (True, {"fault": "cut"}),
+        (True, {"fault": "cut", "mid_body": True}),
+    ],
+    ids=["503", "503-created", "500", "500-created", "cut", "cut-created", "cut-mid-body"],
+)
 def test_an_answer_that_is_lost_costs_an_attempt_that_is_closed(shared, r, fault, commit):
     request = r.create(a_description())
     shared.sandbox.fault({"description": request.message.description, "commit": commit, **fault})
@@ -193,11 +216,15 @@ def test_an_answer_that_cannot_be_believed_is_no_token(shared, r, fault):
     assert len(shared.audit().orphans(request.message.description)) == 1
 
 
-@pytest.mark.parametrize("cluster, fault, said", [
-    ("prod", {"fault": "throttle"}, (RESOURCE_EXHAUSTED, "UPSTREAM_THROTTLED")),
-    ("edge", {"fault": "error", "status": 401}, (UNAVAILABLE, "UPSTREAM_AUTH")),
-    ("prod", {"fault": "hold"}, (DEADLINE_EXCEEDED, "UPSTREAM_UNREACHABLE")),
-], ids=["429", "401", "no-answer"])
+@pytest.mark.parametrize(
+    "cluster, fault, said",
+    [
+        ("prod", {"fault": "throttle"}, (RESOURCE_EXHAUSTED, "UPSTREAM_THROTTLED")),
+        ("edge", {"fault": "error", "status": 401}, (UNAVAILABLE, "UPSTREAM_AUTH")),
+        ("prod", {"fault": "hold"}, (DEADLINE_EXCEEDED, "UPSTREAM_UNREACHABLE")),
+    ],
+    ids=["429", "401", "no-answer"],
+)
 def test_a_deadline_that_passes_says_what_was_in_the_way(shared, r, cluster, fault, said):
     request = r.create(a_description(), cluster=cluster, life_s=3)
     shared.sandbox.fault({"description": request.message.description, "times": -1, **fault})
@@ -213,7 +240,7 @@ def test_nobody_listens(shared, r):
     request = r.create(a_description(), cluster="dark", life_s=2)
     reply = r.ask(request)
     assert reply.said == (DEADLINE_EXCEEDED, "UPSTREAM_UNREACHABLE", OUTCOME, pb.LATER)
-    assert shared.audit().done(request.id).closed == {}         # what was certainly not sent needs no closing
+    assert shared.audit().done(request.id).closed == {}  # what was certainly not sent needs no closing
 
 
 def test_a_deadline_that_has_passed_begins_nothing(shared, r):
@@ -232,11 +259,14 @@ def test_a_token_that_comes_after_the_deadline_is_delivered(shared, r):
     assert reply.said == OK and time.time() > request.message.deadline.seconds
 
 
-@pytest.mark.parametrize("status, said", [
-    (400, (INVALID_ARGUMENT, "UPSTREAM_REJECTED", OUTCOME, pb.NEW_ID)),
-    (404, (9, "TARGET_NOT_FOUND", OUTCOME, pb.NEVER)),
-    (409, (10, "UPSTREAM_CONFLICT", OUTCOME, pb.NEW_ID)),
-])
+@pytest.mark.parametrize(
+    "status, said",
+    [
+        (400, (INVALID_ARGUMENT, "UPSTREAM_REJECTED", OUTCOME, pb.NEW_ID)),
+        (404, (9, "TARGET_NOT_FOUND", OUTCOME, pb.NEVER)),
+        (409, (10, "UPSTREAM_CONFLICT", OUTCOME, pb.NEW_ID)),
+    ],
+)
 def test_a_final_word_of_the_api_ends_the_request(shared, r, status, said):
     request = r.create(a_description())
     shared.sandbox.fault({"description": request.message.description, "fault": "error", "status": status, "times": -1})
@@ -244,18 +274,26 @@ def test_a_final_word_of_the_api_ends_the_request(shared, r, status, said):
     assert len(shared.sandbox.posts(request.message.description)) == (3 if status == 409 else 1)
 
 
-# ---- refusals -----------------------------------------------------------------------------------------------------------------------
+# ---- refusals ------------------------------------------------------------------------------------------------------
 
 
 def test_the_policy_says_no(shared, r, billing):
-    for who, request in ((r, r.create(a_description(), read=["secret"])), (billing, billing.create(a_description(), read=["*"])),
-                         (billing, billing.create(a_description(), write=["billing_x"], expires_at=int(time.time()) + 60)),
-                         (billing, billing.create(a_description(), read=["billing_x"])),
-                         (billing, billing.create(a_description(), read=["billing_x"], expires_at=int(time.time()) + 172800))):
+    for who, request in (
+        (r, r.create(a_description(), read=["secret"])),
+        (billing, billing.create(a_description(), read=["*"])),
+        (billing, billing.create(a_description(), write=["billing_x"], expires_at=int(time.time()) + 60)),
+        (billing, billing.create(a_description(), read=["billing_x"])),
+        (billing, billing.create(a_description(), read=["billing_x"], expires_at=int(time.time()) + 172800)),
+    ):
         reply = who.ask(request)
         assert reply.said == (PERMISSION_DENIED, "POLICY_DENIED", OUTCOME, pb.NEVER)
         assert shared.sandbox.posts(request.message.description) == []
-    assert "secret" in r.replies[next(d for d, q in r.sent.items() if q.message.permissions[0].database == "secret")][0].status.message
+    assert (
+        "secret"
+        in r.replies[next(d for d, q in r.sent.items() if q.message.permissions[0].database == "secret")][
+            0
+        ].status.message
+    )
 
 
 def flipped(signature):
@@ -263,21 +301,58 @@ def flipped(signature):
     return base64.b64encode(bytes([raw[0] ^ 1]) + raw[1:])
 
 
-@pytest.mark.parametrize("spoil, said", [
-    (lambda r, q: q.changed(signature=flipped(q.signature)), (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(signature=b""), (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(body=q.body.replace(b"d-", b"e-", 1)), (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(key_id=b"nobody"), (UNAUTHENTICATED, "UNKNOWN_KEY", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(key_id=b"", signature=b""), (UNAUTHENTICATED, "UNKNOWN_KEY", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(key_id=b"b-1"), (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(signature=q.signature.rstrip(b"=")), (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(more=[("tokend-key-id", b"again")]), (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(more=[("correlation-id", b"x" * 257)]), (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(more=[("kafka_replyTopic", b"elsewhere")]), (INVALID_ARGUMENT, "WRONG_REPLY_TOPIC", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(key=f"r-{uuid.uuid4()}".encode()), (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD)),
-    (lambda r, q: q.changed(method="Frob"), (UNIMPLEMENTED, "UNKNOWN_METHOD", RECORD, pb.NEVER)),
-], ids=["signature-flipped", "no-signature", "body-flipped", "unknown-key", "no-key", "anothers-key", "unpadded", "header-twice",
-        "long-correlation", "reply-topic", "another-record-key", "unknown-method"])
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (
+            lambda r, q: q.changed(signature=flipped(q.signature)),
+            (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD),
+        ),
+        (lambda r, q: q.changed(signature=b""), (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD)),
+        (
+            lambda r, q: q.changed(body=q.body.replace(b"d-", b"e-", 1)),
+            (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD),
+        ),
+        (lambda r, q: q.changed(key_id=b"nobody"), (UNAUTHENTICATED, "UNKNOWN_KEY", RECORD, pb.SAME_RECORD)),
+        (lambda r, q: q.changed(key_id=b"", signature=b""), (UNAUTHENTICATED, "UNKNOWN_KEY", RECORD, pb.SAME_RECORD)),
+        (lambda r, q: q.changed(key_id=b"b-1"), (UNAUTHENTICATED, "BAD_SIGNATURE", RECORD, pb.SAME_RECORD)),
+        (
+            lambda r, q: q.changed(signature=q.signature.rstrip(b"=")),
+            (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD),
+        ),
+        (
+            lambda r, q: q.changed(more=[("tokend-key-id", b"again")]),
+            (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD),
+        ),
+        (
+            lambda r, q: q.changed(more=[("correlation-id", b"x" * 257)]),
+            (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD),
+        ),
+        (
+            lambda r, q: q.changed(more=[("kafka_replyTopic", b"elsewhere")]),
+            (INVALID_ARGUMENT, "WRONG_REPLY_TOPIC", RECORD, pb.SAME_RECORD),
+        ),
+        (
+            lambda r, q: q.changed(key=f"r-{uuid.uuid4()}".encode()),
+            (INVALID_ARGUMENT, "INVALID_RECORD", RECORD, pb.SAME_RECORD),
+        ),
+        (lambda r, q: q.changed(method="Frob"), (UNIMPLEMENTED, "UNKNOWN_METHOD", RECORD, pb.NEVER)),
+    ],
+    ids=[
+        "signature-flipped",
+        "no-signature",
+        "body-flipped",
+        "unknown-key",
+        "no-key",
+        "anothers-key",
+        "unpadded",
+        "header-twice",
+        "long-correlation",
+        "reply-topic",
+        "another-record-key",
+        "unknown-method",
+    ],
+)
 def test_a_record_that_is_wrong_outside_is_refused_and_the_id_stays_free(shared, r, spoil, said):
     good = r.create(a_description())
     reply = r.ask(spoil(r, good))
@@ -301,17 +376,21 @@ def test_the_key_of_one_principal_does_not_speak_for_another(shared, r, billing)
     assert r.ask(request).said == (PERMISSION_DENIED, "WRONG_PRINCIPAL", RECORD, pb.NEW_ID)
 
 
-@pytest.mark.parametrize("make, about, field", [
-    (lambda r: r.create(""), OUTCOME, "description"),
-    (lambda r: r.create("x [tokend/1:"), OUTCOME, "description"),
-    (lambda r: r.create(" blank"), OUTCOME, "description"),
-    (lambda r: r.create("x" * 201), OUTCOME, "description"),
-    (lambda r: r.create(a_description(), read=["mydb", "mydb"]), OUTCOME, "permissions"),
-    (lambda r: r.create(a_description(), read=["my db"]), OUTCOME, "permissions"),
-    (lambda r: r.create(a_description(), cluster="mars"), OUTCOME, "target"),
-    (lambda r: r.create(a_description(), life_s=100000), OUTCOME, "deadline"),
-    (lambda r: r.create(a_description(), service_id="other"), RECORD, "service_id"),
-], ids=["no-description", "marker", "blank", "long", "twice", "name", "cluster", "deadline", "service"])
+@pytest.mark.parametrize(
+    "make, about, field",
+    [
+        (lambda r: r.create(""), OUTCOME, "description"),
+        (lambda r: r.create("x [tokend/1:"), OUTCOME, "description"),
+        (lambda r: r.create(" blank"), OUTCOME, "description"),
+        (lambda r: r.create("x" * 201), OUTCOME, "description"),
+        (lambda r: r.create(a_description(), read=["mydb", "mydb"]), OUTCOME, "permissions"),
+        (lambda r: r.create(a_description(), read=["my db"]), OUTCOME, "permissions"),
+        (lambda r: r.create(a_description(), cluster="mars"), OUTCOME, "target"),
+        (lambda r: r.create(a_description(), life_s=100000), OUTCOME, "deadline"),
+        (lambda r: r.create(a_description(), service_id="other"), RECORD, "service_id"),
+    ],
+    ids=["no-description", "marker", "blank", "long", "twice", "name", "cluster", "deadline", "service"],
+)
 def test_an_invalid_value_is_named(shared, r, make, about, field):
     request = make(r)
     reply = r.ask(request)
@@ -328,9 +407,12 @@ def test_issued_in_the_future(shared, r):
 
 def test_an_unknown_field_is_not_overlooked(shared, r):
     request = r.create(a_description())
-    message = pb.CreateTokenRequest.FromString(request.body + b"\xf8\x07\x01")       # field 127
+    message = pb.CreateTokenRequest.FromString(request.body + b"\xf8\x07\x01")  # field 127
     reply = r.ask(r.sign("CreateToken", message))
-    assert reply.said == (INVALID_ARGUMENT, "INVALID_REQUEST", RECORD, pb.NEW_ID) and reply.details["field_number"] == "127"
+    assert (
+        reply.said == (INVALID_ARGUMENT, "INVALID_REQUEST", RECORD, pb.NEW_ID)
+        and reply.details["field_number"] == "127"
+    )
 
 
 @pytest.mark.parametrize("method", ["GetOutcome", "RevokeToken"])
@@ -341,17 +423,24 @@ def test_what_is_declared_and_not_built_says_so(shared, r, method):
     assert r.ask(request).secret == first.secret
 
 
-@pytest.mark.parametrize("key", [None, b"", b"a b", b"x" * 129, b"\xff\xfe"], ids=["null", "empty", "blank", "long", "bytes"])
+@pytest.mark.parametrize(
+    "key", [None, b"", b"a b", b"x" * 129, b"\xff\xfe"], ids=["null", "empty", "blank", "long", "bytes"]
+)
 def test_a_record_whose_key_is_no_id_goes_to_the_dead_letters(shared, r, key):
     request = r.create(a_description())
     p = Producer(shared.kafka)
     p.produce(r.requests, value=request.body, key=key, partition=1, headers=request.headers)
     assert p.flush(30) == 0
-    dead = until("the dead letter", lambda: [m for m in read_topic(shared.kafka, f"{shared.service_id}.deadletters")
-                                             if m.value() == request.body], every_s=0.2)
+    dead = until(
+        "the dead letter",
+        lambda: [m for m in read_topic(shared.kafka, f"{shared.service_id}.deadletters") if m.value() == request.body],
+        every_s=0.2,
+    )
     headers = dict(dead[0].headers())
     assert len(dead) == 1 and (dead[0].key() or b"") == (key or b"")
-    assert headers["tokend-dead-letter-topic"].decode() == r.requests and headers["tokend-dead-letter-partition"] == b"1"
+    assert (
+        headers["tokend-dead-letter-topic"].decode() == r.requests and headers["tokend-dead-letter-partition"] == b"1"
+    )
     assert headers["tokend-dead-letter-reason"] == b"invalid_key" and headers["tokend-signature"] == request.signature
     assert shared.sandbox.posts(request.message.description) == []
 
