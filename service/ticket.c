@@ -9,18 +9,17 @@
 #include <stdlib.h>
 
 static const struct {
-	const char *name;
 	unsigned to;                    /* a bit per state that may follow */
 } states[TICKET_STATES] = {
 #define TO(state) (1u << TICKET_##state)
-	[TICKET_READ] = { "read", TO(FETCHING) | TO(WAITING) | TO(QUEUED) | TO(ANSWERING) },
-	[TICKET_FETCHING] = { "fetching", TO(ANSWERING) },
-	[TICKET_WAITING] = { "waiting", TO(ANSWERING) | TO(QUEUED) },
-	[TICKET_BACKOFF] = { "backoff", TO(QUEUED) | TO(ANSWERING) },
-	[TICKET_QUEUED] = { "queued", TO(INTENT) | TO(ANSWERING) },
-	[TICKET_INTENT] = { "intent", TO(CALLING) | TO(BACKOFF) | TO(ANSWERING) },
-	[TICKET_CALLING] = { "calling", TO(BACKOFF) | TO(ANSWERING) },
-	[TICKET_ANSWERING] = { "answering", 0 },
+	[TICKET_READ] = { TO(FETCHING) | TO(WAITING) | TO(QUEUED) | TO(ANSWERING) },
+	[TICKET_FETCHING] = { TO(ANSWERING) },
+	[TICKET_WAITING] = { TO(ANSWERING) | TO(QUEUED) },
+	[TICKET_BACKOFF] = { TO(QUEUED) | TO(ANSWERING) },
+	[TICKET_QUEUED] = { TO(INTENT) | TO(ANSWERING) },
+	[TICKET_INTENT] = { TO(CALLING) | TO(BACKOFF) | TO(ANSWERING) },
+	[TICKET_CALLING] = { TO(BACKOFF) | TO(ANSWERING) },
+	[TICKET_ANSWERING] = { 0 },
 #undef TO
 };
 
@@ -58,12 +57,6 @@ ticket_free(struct ticket *t)
 	t->assignment->n_tickets--;
 	arena_free(&t->arena);
 	free(t);
-}
-
-const char *
-ticket_state_name(enum ticket_state s)
-{
-	return states[s].name;
 }
 
 void

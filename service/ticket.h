@@ -209,7 +209,6 @@ struct ticket *ticket_new(struct assignment *a);
 /* Also takes it off its assignment. */
 void ticket_free(struct ticket *t);
 void ticket_move(struct ticket *t, enum ticket_state to);
-const char *ticket_state_name(enum ticket_state s);
 
 /* Settle the open attempt: it goes into closed[] unless it certainly was not sent. */
 void attempts_settle(struct attempts *a, enum fate fate, struct arena *arena);
