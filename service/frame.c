@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#include "service/base/arena.h"
+
 #define SCHEMA_ID_BYTES 4
 
 /* A zigzag varint of at most 32 bits; moves *rest past it. */
@@ -66,4 +68,32 @@ frame_open(struct span value, struct frame *ret_frame)
 		return -1;
 	*ret_frame = f;
 	return 0;
+}
+
+static unsigned char *
+put_number(unsigned char *at, uint32_t number)
+{
+	uint64_t zigzag = (uint64_t)number << 1;
+
+	for (; zigzag >= 0x80; zigzag >>= 7)
+		*at++ = (unsigned char)(zigzag | 0x80);
+	*at++ = (unsigned char)zigzag;
+	return at;
+}
+
+struct span
+frame_close(uint32_t schema_id, unsigned message_index, struct span body, struct arena *a)
+{
+	unsigned char *value = arena_alloc(a, FRAME_BYTES_MOST + body.bytes), *at = value;
+
+	*at++ = 0;
+	for (int shift = 24; shift >= 0; shift -= 8)
+		*at++ = (unsigned char)(schema_id >> shift);
+	if (message_index == 0)
+		*at++ = 0;
+	else
+		at = put_number(put_number(at, 1), message_index);
+	if (body.bytes > 0)
+		memcpy(at, body.data, body.bytes);
+	return span_of(value, (size_t)(at - value) + body.bytes);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The record's outside, before anybody has verified anything: its size, its headers, the frame around its
- * value, the partition it lies in and where its reply is asked to go. And, the other way, the headers of a
- * reply.
+ * value, the partition it lies in and where its reply is asked to go. (reply_headers.c is the way back.)
  *
  * Reading never stops at the first refusal. The reply to a refused record carries its digest and its
  * correlation, so all that can be read is read; what is kept is the *first* refusal, in the contract's
@@ -12,8 +11,8 @@
  * the answer: routing that is asked for is compared with ours, neither obeyed nor ignored, and a header
  * that a client waits by (a correlation) is refused aloud when it cannot be echoed.
  *
- * Add a header of ours: a row in OURS, and a line where it is taken. Add one to be echoed: a name in
- * echoed_names.
+ * Add a header of ours: a row in OURS, and a line where it is taken. Add one that is
+ * echoed everywhere: a name in echoed_names (an operator's own stand in the configuration).
  */
 #include "service/headers.h"
 
@@ -103,10 +102,13 @@ check_size(struct outside *o)
 }
 
 static bool
-is_echoed(struct span name)
+is_echoed(const struct config *c, struct span name)
 {
 	for (size_t i = 0; i < sizeof(echoed_names) / sizeof(echoed_names[0]); i++)
 		if (span_is(name, echoed_names[i]))
+			return true;
+	for (size_t i = 0; i < c->n_echo_headers; i++)
+		if (span_is(name, c->echo_headers[i]))
 			return true;
 	return false;
 }
@@ -203,7 +205,7 @@ take_headers(struct outside *o)
 	for (size_t i = 0; i < o->r->n_headers; i++) {
 		const struct header *h = &o->r->headers[i];
 
-		if (is_echoed(h->name))
+		if (is_echoed(o->c, h->name))
 			take_echoed(o, h);
 		else
 			take_ours(o, h);
@@ -349,47 +351,4 @@ const char *
 headers_method_name(enum method m)
 {
 	return methods[m].name;
-}
-
-/* gRPC's percent-encoding of grpc-message: printable ASCII but for '%' stays. */
-static struct span
-percent_encoded(struct arena *a, const char *message)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	char *text = arena_alloc(a, 3 * strlen(message) + 1), *out = text;
-
-	for (const unsigned char *in = (const unsigned char *)message; *in != '\0'; in++) {
-		if (*in >= 0x20 && *in <= 0x7e && *in != '%') {
-			*out++ = (char)*in;
-		} else {
-			*out++ = '%';
-			*out++ = digits[*in >> 4];
-			*out++ = digits[*in & 15];
-		}
-	}
-	return span_of(text, (size_t)(out - text));
-}
-
-size_t
-headers_write(struct arena *a, const struct metadata *m, const char *service_key_id,
-    const unsigned char signature[64], int code, const char *message, struct header ret_headers[HEADERS_REPLY_MOST])
-{
-	char *base64 = arena_alloc(a, (DSSE_SIGNATURE_BYTES + 2) / 3 * 4 + 1);
-	struct header *h = ret_headers;
-
-	(void)text_base64(span_of(signature, DSSE_SIGNATURE_BYTES), base64);
-	*h++ = (struct header){ span_str("tokend-method"), span_str(headers_method_name(m->method)) };
-	*h++ = (struct header){ span_str("tokend-key-id"), span_str(service_key_id) };
-	*h++ = (struct header){ span_str("tokend-signature"), span_str(base64) };
-	*h++ = (struct header){ span_str("content-type"), span_str("application/protobuf") };
-	*h++ = (struct header){ span_str("grpc-status"), span_str(arena_text(a, "%d", code)) };
-	if (message[0] != '\0')
-		*h++ = (struct header){ span_str("grpc-message"), percent_encoded(a, message) };
-	if (m->traceparent.bytes > 0)
-		*h++ = (struct header){ span_str("traceparent"), trace_continue(m->traceparent, a) };
-	if (m->tracestate.bytes > 0)
-		*h++ = (struct header){ span_str("tracestate"), m->tracestate };
-	for (unsigned i = 0; i < m->n_echoed; i++)
-		*h++ = (struct header){ m->echoed[i].name, m->echoed[i].value };
-	return (size_t)(h - ret_headers);
 }

@@ -1,5 +1,5 @@
 /* The record's outside: size, headers, frame, home partition, reply routing. Everything here is unsigned.
- * Also the headers of a reply. Pure; any thread. */
+ * Pure; any thread. */
 #ifndef TOKEND_HEADERS_H
 #define TOKEND_HEADERS_H
 
@@ -25,13 +25,5 @@ int headers_read(const struct config *c, const struct record *r, struct metadata
 const char *headers_request_type(enum method m);
 const char *headers_reply_type(enum method m);
 const char *headers_method_name(enum method m);
-
-#define HEADERS_REPLY_MOST 20
-
-/* The headers of a reply to it, in the arena; returns how many (<= HEADERS_REPLY_MOST): tokend-method, tokend-key-id, tokend-signature (base64),
- * content-type, grpc-status, grpc-message (percent-encoded as gRPC does), traceparent (same trace, a new span id) and tracestate,
- * then what is echoed. */
-size_t headers_write(struct arena *a, const struct metadata *m, const char *service_key_id, const unsigned char signature[64],
-    int code, const char *message, struct header ret_headers[HEADERS_REPLY_MOST]);
 
 #endif

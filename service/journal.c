@@ -405,12 +405,16 @@ journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fin
 enum journal_place
 journal_place(const struct journal *j, int64_t offset, const unsigned char digest[32])
 {
+	static const unsigned char undecoded[32];       /* what a skipped record is answered under */
 	struct answered key = { .offset = offset };
 	const struct answered *a = j->n_answered == j->answered_from ? NULL :
 	    bsearch(&key, j->answered + j->answered_from, j->n_answered - j->answered_from, sizeof key, by_offset);
 
 	if (a != NULL)
-		return memcmp(a->digest, digest, 32) == 0 ? JOURNAL_PLACE_ANSWERED : JOURNAL_PLACE_OTHER;
+		return digest == NULL || memcmp(a->digest, digest, 32) == 0 || memcmp(a->digest, undecoded, 32) == 0 ?
+		    JOURNAL_PLACE_ANSWERED : JOURNAL_PLACE_OTHER;
+	if (digest == NULL)
+		return JOURNAL_PLACE_FREE;
 	for (const struct begun *b = j->begun; b != NULL; b = b->next)
 		if (b->record_offset == offset && memcmp(b->digest, digest, 32) != 0)
 			return JOURNAL_PLACE_OTHER;

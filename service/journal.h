@@ -74,6 +74,7 @@ enum journal_place {
 	JOURNAL_PLACE_ANSWERED,         /* it was answered, this very record */
 	JOURNAL_PLACE_OTHER             /* it answered or began another record there: the request topic is another one (R11) */
 };
+/* digest NULL: the record is not decoded, and whatever is known of its place is about it. */
 enum journal_place journal_place(const struct journal *j, int64_t offset, const unsigned char digest[32]);
 
 /* For a deadline (Unix seconds) at or below this floor, absence proves nothing. */

@@ -17,12 +17,19 @@
 #include "service/base/text.h"
 #include "service/batch.h"
 #include "service/conclude.h"
+#include "service/frame.h"
 #include "service/headers.h"
 #include "service/journal.h"
 #include "service/pipeline_private.h"
 #include "service/policy.h"
+#include "service/reply_headers.h"
 #include "service/seal.h"
 #include "workers/pool.h"
+
+/* Where a method's reply stands among the contract's messages: Schema Registry counts them. */
+static const unsigned reply_indexes[METHOD_COUNT] = {
+	[METHOD_CREATE_TOKEN] = 3, [METHOD_GET_OUTCOME] = 3, [METHOD_REVOKE_TOKEN] = 4,
+};
 
 #define DEAD_LETTER_MOST (768 * 1024)   /* well below the megabyte that brokers and librdkafka take by default */
 
@@ -57,16 +64,24 @@ static void
 add_reply(struct pipeline *p, struct ticket *t, const char *message, bool replayed)
 {
 	struct seal_stamp stamp = { .method = t->metadata.method, .replayed = replayed, .issued_at = pipeline_now() };
-	struct header *headers = arena_alloc(&t->arena, HEADERS_REPLY_MOST * sizeof *headers);
+	struct header *headers = arena_alloc(&t->arena, REPLY_HEADERS_MOST * sizeof *headers);
+	const struct config *c = p->o.config;
+	unsigned char signature[64];
+	const struct reply_headers dress = {
+		.metadata = &t->metadata, .record = &t->record, .key_id = c->signing_key_id, .signature = signature,
+		.code = t->code, .message = message, .cloudevents = c->cloudevents, .service_id = c->service_id,
+		.request_topic = c->topic_requests, .fingerprint = t->holder || replayed ? t->fingerprint : NULL,
+	};
 	struct outgoing *out;
 	struct span value;
-	unsigned char signature[64];
 
 	memcpy(stamp.digest, t->digest, sizeof stamp.digest);
 	seal_reply(t->stored, &stamp, p->o.signing_secret, &t->arena, &value, signature);
+	if (c->reply_schema_id != 0)
+		value = frame_close(c->reply_schema_id, reply_indexes[t->metadata.method], value, &t->arena);
 	out = add_out(t, OUT_REPLY, t->record.key, value);
 	out->headers = headers;
-	out->n_headers = headers_write(&t->arena, &t->metadata, p->o.config->signing_key_id, signature, t->code, message, headers);
+	out->n_headers = reply_headers_write(&t->arena, &dress, headers);
 }
 
 static void

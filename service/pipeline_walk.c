@@ -12,6 +12,7 @@
 #include "service/base/metrics.h"
 #include "service/base/text.h"
 #include "service/conclude.h"
+#include "service/crash.h"
 #include "service/decode.h"
 #include "service/dispatch.h"
 #include "service/headers.h"
@@ -26,9 +27,9 @@
 #define TICKETS_BYTES_MOST (64u * 1024 * 1024)
 #define READ_A_TURN 256                 /* of one partition, so that none holds up the others */
 
-/* The record is refused. Had an earlier life begun it nevertheless, that ends here, too. */
+/* Should an earlier life have begun what t's record asks for, it ends here: nobody else will bring it. */
 static void
-refuse(struct pipeline *p, struct ticket *t)
+end_stray(struct pipeline *p, const struct ticket *t)
 {
 	struct ticket *stray = ticket_new(t->assignment);
 
@@ -37,6 +38,12 @@ refuse(struct pipeline *p, struct ticket *t)
 		answer_stray(p, stray);
 	} else
 		ticket_free(stray);
+}
+
+static void
+refuse(struct pipeline *p, struct ticket *t)
+{
+	end_stray(p, t);
 	answer_status(p, t);
 }
 
@@ -217,6 +224,19 @@ walk(struct pipeline *p, struct ticket *t)
 		refuse(p, t);
 }
 
+/* An operator has named it: it goes to the dead letters as it came, without a look. */
+static void
+skip(struct pipeline *p, struct ticket *t)
+{
+	if (journal_place(t->assignment->journal, t->record.offset, NULL) == JOURNAL_PLACE_ANSWERED) {
+		watermark_answered(t->assignment->watermark, t->record.offset);
+		pipeline_drop(p, t);
+		return;
+	}
+	end_stray(p, t);
+	answer_dead_letter(p, t, "skipped");
+}
+
 static void
 read_partition(struct pipeline *p, struct assignment *a)
 {
@@ -240,7 +260,13 @@ read_partition(struct pipeline *p, struct assignment *a)
 		t->counted_bytes = t->arena.used_bytes + sizeof *t;
 		p->tickets_bytes += t->counted_bytes;
 		t->policy = policy_hold(p->policy);
+		if (config_skips(p->o.config, a->partition, t->record.offset)) {
+			skip(p, t);
+			continue;
+		}
+		crash_decoding(a->partition, t->record.offset);
 		walk(p, t);
+		crash_decoded();
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "service/base/metrics.h"
 #include "service/base/secret.h"
 #include "service/base/text.h"
+#include "service/crash.h"
 #include "service/kafka_client.h"
 #include "service/loop.h"
 #include "service/ops.h"
@@ -189,6 +190,7 @@ serve(const struct config *c, struct policy *policy, const unsigned char *signin
 		if ((p = pipeline_new(&o, ret_err)) == NULL)
 			rc = -1;
 		else {
+			crash_watch(c->topic_requests);
 			rc = loop_run(p, ret_err);
 			if (rc != 0)
 				give_in(ret_err);

@@ -33,7 +33,7 @@ service/journal\.h                       service/(restore|batch|journal_record)\
 service/watermark\.h                     service/batch\.[ch]
 service/(record|status|frame)\.h         service/ctl/[^/]+
 
-service/(frame|trace)\.h                 service/headers\.c
+service/(frame|trace)\.h                 service/(headers|reply_headers)\.c
 service/(strict|decode|decode_parts)\.h  service/decode.*\.c
 service/quota\.h                         service/authorize\.c
 service/policy_(file|snapshot)\.h        service/policy.*\.[ch]

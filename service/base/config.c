@@ -69,6 +69,15 @@ config_number(const char *key, const char *value, uint32_t least, uint32_t most,
 }
 
 int
+config_bool(const char *key, const char *value, bool *ret, struct err *ret_err)
+{
+	if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+		return config_refuse(key, value, "true or false", ret_err);
+	*ret = strcmp(value, "true") == 0;
+	return 0;
+}
+
+int
 config_name(const char *key, const char *value, size_t most_bytes, const struct config_characters *of,
     struct err *ret_err)
 {
@@ -200,6 +209,7 @@ config_load(const char *path, struct err *ret_err)
 	    config_build_kafka(&b, f, &o->config, ret_err) != 0 ||
 	    build_files(&b, f, &o->config, ret_err) != 0 ||
 	    config_build_clusters(&b, f, &o->config, ret_err) != 0 ||
+	    config_build_records(&b, f, &o->config, ret_err) != 0 ||
 	    build_limits(f, &o->config, ret_err) != 0 ||
 	    build_ops(&b, f, &o->config, ret_err) != 0) {
 		(void)err_prefix(ret_err, "%s", path);
@@ -241,4 +251,13 @@ config_cluster_by_ids(const struct config *c, const char *account_id, const char
 			return (int)i;
 	}
 	return -1;
+}
+
+bool
+config_skips(const struct config *c, int32_t partition, int64_t offset)
+{
+	for (size_t i = 0; i < c->n_skip; i++)
+		if (c->skip[i].partition == partition && c->skip[i].offset == offset)
+			return true;
+	return false;
 }

@@ -18,6 +18,10 @@
  *   deadline_most: 1h
  *   max_pending: 1000                  # tickets per partition
  *   workers: 0                         # threads that call the API; 0: one per CPU
+ *   reply_schema_id: 0                 # above 0: replies are framed for Schema Registry's deserializers
+ *   cloudevents: false                 # true: replies carry ce_* headers
+ *   echo_headers: [x-request-id]       # sent back byte for byte, beside the three correlation headers
+ *   skip: ["tokend.requests/3@1234"]   # records to dead-letter undecoded
  *   ops: {address: 127.0.0.1, port: 9464}     # /livez /readyz /metrics; port 0: none
  */
 #ifndef TOKEND_BASE_CONFIG_H
@@ -52,6 +56,11 @@ struct property {
 	char *name, *value;             /* value is a path for a secret file's */
 };
 
+struct record_place {
+	int32_t partition;              /* of the request topic */
+	int64_t offset;
+};
+
 struct config {
 	char *service_id, *namespace_, *instance;
 	char *transactional_id;         /* service_id/namespace/instance */
@@ -67,6 +76,10 @@ struct config {
 	uint64_t deadline_most_ms;
 	unsigned max_pending;
 	unsigned workers;
+	uint32_t reply_schema_id;       /* 0: replies are raw protobuf */
+	bool cloudevents;
+	char **echo_headers; size_t n_echo_headers;
+	struct record_place *skip; size_t n_skip;
 	char *ops_address; uint16_t ops_port;
 };
 
@@ -78,5 +91,7 @@ void config_free(struct config *c);
 /* The cluster of that name, or of those two ids; -1 when there is none. */
 int config_cluster(const struct config *c, const char *name);
 int config_cluster_by_ids(const struct config *c, const char *account_id, const char *cluster_id);
+/* Is the record at that place to be dead-lettered undecoded? */
+bool config_skips(const struct config *c, int32_t partition, int64_t offset);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a configuration is judged, piece by piece: what config.c, config_kafka.c and config_cluster.c share. */
+/* How a configuration is judged, piece by piece: what config.c and its neighbours (config_kafka.c,
+ * config_records.c, config_cluster.c) share. */
 #ifndef TOKEND_BASE_CONFIG_BUILD_H
 #define TOKEND_BASE_CONFIG_BUILD_H
 
@@ -18,6 +19,8 @@ struct config_build {
 int config_refuse(const char *key, const char *value, const char *must_be, struct err *ret_err);
 
 char *config_path(const struct config_build *b, const char *path);
+/* "true" or "false", and nothing else. */
+int config_bool(const char *key, const char *value, bool *ret, struct err *ret_err);
 int config_number(const char *key, const char *value, uint32_t least, uint32_t most, uint32_t *ret,
     struct err *ret_err);
 
@@ -32,6 +35,8 @@ int config_name(const char *key, const char *value, size_t most_bytes, const str
     struct err *ret_err);
 
 int config_build_kafka(const struct config_build *b, const struct config_file *f, struct config *c,
+    struct err *ret_err);
+int config_build_records(const struct config_build *b, const struct config_file *f, struct config *c,
     struct err *ret_err);
 int config_build_clusters(const struct config_build *b, const struct config_file *f, struct config *c,
     struct err *ret_err);

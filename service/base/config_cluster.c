@@ -111,9 +111,8 @@ build_words(const struct config_file_cluster *f, struct cluster *c, struct err *
 		c->product = CLUSTER_CLUSTERED;
 	else
 		return config_refuse("product", f->product, "dedicated or clustered", ret_err);
-	if (strcmp(f->retiring, "true") != 0 && strcmp(f->retiring, "false") != 0)
-		return config_refuse("retiring", f->retiring, "true or false", ret_err);
-	c->retiring = strcmp(f->retiring, "true") == 0;
+	if (config_bool("retiring", f->retiring, &c->retiring, ret_err) != 0)
+		return -1;
 	return config_number("max_concurrency", f->max_concurrency, 1, CONCURRENCY_MOST, &c->max_concurrency, ret_err);
 }
 

@@ -12,7 +12,6 @@
 #include "service/base/yamldoc.h"
 
 #define FILE_BYTES_MOST ((size_t)1024 * 1024)
-#define KAFKA_MOST 200
 #define CLUSTERS_MOST 100
 #define REQUIRED CYAML_FLAG_DEFAULT
 #define OPTIONAL CYAML_FLAG_OPTIONAL
@@ -47,7 +46,7 @@ static const cyaml_schema_field_t cluster_fields[] = {
 	CYAML_FIELD_END
 };
 
-static const cyaml_schema_value_t property = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED) };
+static const cyaml_schema_value_t entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED) };
 static const cyaml_schema_value_t cluster = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_file_cluster, cluster_fields)
 };
@@ -59,9 +58,10 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_MAPPING("topics", REQUIRED, struct config_file, topics, topics_fields),
 	CYAML_FIELD_MAPPING("signing_key", REQUIRED, struct config_file, signing_key, signing_key_fields),
 	CYAML_FIELD_MAPPING("ops", OPTIONAL, struct config_file, ops, ops_fields),
-	CYAML_FIELD_SEQUENCE("kafka", CYAML_FLAG_POINTER, struct config_file, kafka, &property, 1, KAFKA_MOST),
-	CYAML_FIELD_SEQUENCE("kafka_secret_files", CYAML_FLAG_POINTER | OPTIONAL, struct config_file,
-	    kafka_secret_files, &property, 0, KAFKA_MOST),
+#define ROW(key, presence, least, most, meaning) \
+	CYAML_FIELD_SEQUENCE(#key, CYAML_FLAG_POINTER | presence, struct config_file, key, &entry, least, most),
+	CONFIG_LISTS(ROW)
+#undef ROW
 	CYAML_FIELD_SEQUENCE("clusters", CYAML_FLAG_POINTER, struct config_file, clusters, &cluster, 1, CLUSTERS_MOST),
 	CYAML_FIELD_END
 };

@@ -24,7 +24,9 @@ struct err;
 	ROW(policy_file, REQUIRED, NULL, "who may have what") \
 	ROW(deadline_most, OPTIONAL, "1h", "the longest life that a request may ask for; 1m to 24h") \
 	ROW(max_pending, OPTIONAL, "1000", "requests in work per partition; 1 to 100000") \
-	ROW(workers, OPTIONAL, "0", "threads that call the Management API; 0: one per CPU")
+	ROW(workers, OPTIONAL, "0", "threads that call the Management API; 0: one per CPU") \
+	ROW(reply_schema_id, OPTIONAL, "0", "frames replies for Schema Registry's deserializers with this id; 0: raw protobuf") \
+	ROW(cloudevents, OPTIONAL, "false", "true: replies carry the ce_* headers of a binary CloudEvent")
 
 #define CONFIG_TOPICS_KEYS(ROW) \
 	ROW(requests, OPTIONAL, "tokend.requests", "the topic of requests") \
@@ -52,6 +54,13 @@ struct err;
 	ROW(max_concurrency, OPTIONAL, "32", "calls at once at most; 1 to 1000") \
 	ROW(retiring, OPTIONAL, "false", "true: takes no new requests")
 
+/* Lists of texts: ROW(key, presence, least, most, meaning). */
+#define CONFIG_LISTS(ROW) \
+	ROW(kafka, REQUIRED, 1, 200, "librdkafka's own properties, name=value") \
+	ROW(kafka_secret_files, OPTIONAL, 0, 200, "the same, the value in a file: name=path") \
+	ROW(echo_headers, OPTIONAL, 0, 32, "request headers to send back, beside the three that always are") \
+	ROW(skip, OPTIONAL, 0, 1000, "records to dead-letter undecoded: topic/partition@offset")
+
 #define MEMBER(key, presence, standard, meaning) char *key;
 struct config_file_topics { CONFIG_TOPICS_KEYS(MEMBER) };
 struct config_file_signing_key { CONFIG_SIGNING_KEY_KEYS(MEMBER) };
@@ -63,8 +72,9 @@ struct config_file {
 	struct config_file_topics topics;
 	struct config_file_signing_key signing_key;
 	struct config_file_ops ops;
-	char **kafka; unsigned kafka_count;
-	char **kafka_secret_files; unsigned kafka_secret_files_count;
+#define LIST(key, presence, least, most, meaning) char **key; unsigned key##_count;
+	CONFIG_LISTS(LIST)
+#undef LIST
 	struct config_file_cluster *clusters; unsigned clusters_count;
 };
 #undef MEMBER

@@ -25,6 +25,7 @@
 	ROW(LEASE,                   5000, FIXED, "from the start of an intent's commit: the latest a POST may start") \
 	ROW(INTENT_LIFE,            30000, FIXED, "not_after: transaction + lease + call") \
 	ROW(CALL,                   15000, FIXED, "the longest a call of the Management API may take") \
+	ROW(LIST,                   60000, FIXED, "the longest a list of a cluster's tokens may take") \
 	ROW(CALL_LEAST,              1000, FIXED, "with less than this left, a call is not started") \
 	ROW(CONNECT,                 5000, FIXED, "the longest a connection may take to open") \
 	ROW(DRAIN,                  20000, FIXED, "drain_timeout: what calls in flight are waited for") \

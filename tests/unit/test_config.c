@@ -125,6 +125,34 @@ clusters_are_found_by_name_and_by_ids(void **state)
 	config_free(c);
 }
 
+static void
+what_is_said_of_records(void **state)
+{
+	char *text = changed("instance:", "reply_schema_id: 7\ncloudevents: true\necho_headers: [x-request-id, spanId]\n"
+	    "skip: [requests/5@1234, \"tokend.requests/0@0\"]\ninstance:");
+	struct err e;
+	struct config *c = load_text(text, &e);
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(c->reply_schema_id, 7);
+	assert_true(c->cloudevents);
+	assert_int_equal(c->n_echo_headers, 2);
+	assert_string_equal(c->echo_headers[1], "spanId");
+	assert_true(config_skips(c, 5, 1234));
+	assert_true(config_skips(c, 0, 0));
+	assert_false(config_skips(c, 4, 1234));
+	assert_false(config_skips(c, 5, 1235));
+	config_free(c);
+	free(text);
+
+	c = load_text(good, &e);
+	assert_int_equal(c->reply_schema_id, 0);
+	assert_false(c->cloudevents);
+	assert_int_equal(c->n_echo_headers + c->n_skip, 0);
+	config_free(c);
+}
+
 /* Each row: what to replace in the good file, by what, and what the sentence must hold. */
 static void
 bad_files_are_refused_by_name(void **state)
@@ -199,6 +227,21 @@ bad_files_are_refused_by_name(void **state)
 		{ "instance:", "max_pending: 100001\ninstance:", "max_pending: \"100001\"", "" },
 		{ "instance:", "max_pending: 0\ninstance:", "max_pending: \"0\"", "" },
 		{ "instance:", "workers: 257\ninstance:", "workers: \"257\"", "" },
+		/* records */
+		{ "instance:", "cloudevents: yes\ninstance:", "cloudevents: \"yes\"", "true or false" },
+		{ "instance:", "reply_schema_id: 2147483648\ninstance:", "reply_schema_id: \"2147483648\"", "" },
+		{ "instance:", "echo_headers: [x y]\ninstance:", "echo_headers: \"x y\"", "" },
+		{ "instance:", "echo_headers: [Tokend-X]\ninstance:", "echo_headers: \"Tokend-X\"", "know already" },
+		{ "instance:", "echo_headers: [ce_id]\ninstance:", "echo_headers: \"ce_id\"", "know already" },
+		{ "instance:", "echo_headers: [Content-Type]\ninstance:", "echo_headers: \"Content-Type\"", "" },
+		{ "instance:", "echo_headers: [x, y, x]\ninstance:", "echo_headers: \"x\" must be there once", "" },
+		{ "instance:", "skip: [requests/6@1]\ninstance:", "skip: \"requests/6@1\"", "below 6" },
+		{ "instance:", "skip: [replies/1@1]\ninstance:", "skip: \"replies/1@1\"", "tokend.requests/" },
+		{ "instance:", "skip: [requests/1@]\ninstance:", "skip: \"requests/1@\"", "" },
+		{ "instance:", "skip: [requests/@1]\ninstance:", "skip: \"requests/@1\"", "" },
+		{ "instance:", "skip: [requests/1@1x]\ninstance:", "skip: \"requests/1@1x\"", "" },
+		{ "instance:", "skip: [requests/1@9223372036854775807]\ninstance:", "skip: \"requests/1@9", "" },
+		{ "instance:", "skip: [requests/1@99999999999999999999]\ninstance:", "skip: \"requests/1@9", "" },
 		{ "instance:", "ops: {address: localhost}\ninstance:", "ops.address: \"localhost\"", "IP address" },
 		{ "instance:", "ops: {port: 65536}\ninstance:", "ops.port: \"65536\"", "" },
 	};
@@ -320,6 +363,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_what_it_means),
 		cmocka_unit_test(clusters_are_found_by_name_and_by_ids),
+		cmocka_unit_test(what_is_said_of_records),
 		cmocka_unit_test(bad_files_are_refused_by_name),
 		cmocka_unit_test(what_the_protocol_owns_is_refused),
 		cmocka_unit_test(only_urls_that_lead_nowhere_else),

@@ -214,6 +214,8 @@ test_done_is_replayed(void **state)
 	assert_int_equal(look.offset, 30);
 	assert_int_equal(journal_place(next, 5, t->digest), JOURNAL_PLACE_ANSWERED);
 	assert_int_equal(journal_place(next, 5, t->fingerprint), JOURNAL_PLACE_OTHER);
+	assert_int_equal(journal_place(next, 5, NULL), JOURNAL_PLACE_ANSWERED);
+	assert_int_equal(journal_place(next, 9, NULL), JOURNAL_PLACE_FREE);
 	assert_int_equal(journal_place(next, 9, t->digest), JOURNAL_PLACE_FREE);
 	journal_passed(next, 6);
 	assert_int_equal(journal_place(next, 5, t->digest), JOURNAL_PLACE_FREE);
@@ -266,6 +268,7 @@ test_strays(void **state)
 	/* Another record at the intent's offset: not this request topic. */
 	assert_int_equal(journal_place(next, 10, here->digest), JOURNAL_PLACE_FREE);
 	assert_int_equal(journal_place(next, 10, below->digest), JOURNAL_PLACE_OTHER);
+	assert_int_equal(journal_place(next, 10, NULL), JOURNAL_PLACE_FREE);
 	assert_false(journal_stray_at(next, 11, s));
 	assert_true(journal_stray_at(next, 10, s));
 	assert_string_equal(s->request.request_id, "here");
