@@ -2,10 +2,8 @@
 /*
  * What the Management API answers: foreign bytes, believed only as far as they are what was asked for.
  *
- * cJSON alone would let much pass (bytes behind the end, strings cut at a NUL, the first of two members of one
- * name), so each of those is looked for. A token with other rights, another life or another cluster than was
- * asked for is no success, however well-formed its answer. Members that nobody reads may be anything: the API
- * may grow.
+ * A token with other rights, another life or another cluster than was asked for is no success, however
+ * well-formed its answer. Members that nobody reads may be anything: the API may grow.
  *
  * The access token is moved to the front of the body and the rest is wiped; cJSON's copies go through wiping
  * hooks. No sentence made here quotes the answer of a success, and what is quoted of an error has everything
@@ -13,12 +11,12 @@
  */
 #include "workers/answer.h"
 
-#include <cjson/cJSON.h>
 #include <string.h>
 
 #include "service/base/config.h"
 #include "service/base/secret.h"
 #include "workers/job.h"
+#include "workers/json.h"
 #include "workers/permission_set.h"
 
 #define ACCESS_TOKEN_LEAST 64
@@ -27,61 +25,6 @@
 
 static const char token_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=-";
-
-/* Does the text hold a NUL, plain or written as \u0000? cJSON would take either for the end of a string. */
-static bool
-holds_nul(const unsigned char *body, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++) {
-		if (body[i] == '\0')
-			return true;
-		if (body[i] != '\\')
-			continue;
-		if (bytes - i >= 6 && memcmp(body + i, "\\u0000", 6) == 0)
-			return true;
-		i++;                            /* the escaped character is no backslash that begins another */
-	}
-	return false;
-}
-
-/* One JSON value, and nothing behind it; NULL: it is anything else. */
-static cJSON *
-parse(const unsigned char *body, size_t bytes)
-{
-	if (holds_nul(body, bytes))
-		return NULL;
-	return cJSON_ParseWithLengthOpts((const char *)body, bytes + 1, NULL, 1);
-}
-
-/* The one member of that name, NULL when there is none; false when there are several. */
-static bool
-member(const cJSON *object, const char *name, const cJSON **ret_member)
-{
-	const cJSON *found = NULL, *one;
-
-	cJSON_ArrayForEach(one, object) {
-		if (one->string == NULL || strcmp(one->string, name) != 0)
-			continue;
-		if (found != NULL)
-			return false;
-		found = one;
-	}
-	*ret_member = found;
-	return true;
-}
-
-/* The text of the one member of that name; the empty span when it is absent, null or of another type; false when there
- * are several. */
-static bool
-text_member(const cJSON *object, const char *name, struct span *ret_text)
-{
-	const cJSON *m;
-
-	if (!member(object, name, &m))
-		return false;
-	*ret_text = cJSON_IsString(m) ? span_str(m->valuestring) : span_of(NULL, 0);
-	return true;
-}
 
 /* What we read of an answer; spans point into the tree. */
 struct answer {
@@ -94,13 +37,13 @@ read_members(const cJSON *root, struct answer *ret_answer)
 {
 	if (!cJSON_IsObject(root))
 		return "the answer is not one JSON object";
-	if (!text_member(root, "id", &ret_answer->id) || !text_member(root, "accessToken", &ret_answer->access_token) ||
-	    !text_member(root, "description", &ret_answer->description) ||
-	    !text_member(root, "accountId", &ret_answer->account_id) ||
-	    !text_member(root, "clusterId", &ret_answer->cluster_id) ||
-	    !text_member(root, "createdAt", &ret_answer->created_at) ||
-	    !member(root, "permissions", &ret_answer->permissions) ||
-	    !member(root, "expiresAt", &ret_answer->expires_at))
+	if (!json_text(root, "id", &ret_answer->id) || !json_text(root, "accessToken", &ret_answer->access_token) ||
+	    !json_text(root, "description", &ret_answer->description) ||
+	    !json_text(root, "accountId", &ret_answer->account_id) ||
+	    !json_text(root, "clusterId", &ret_answer->cluster_id) ||
+	    !json_text(root, "createdAt", &ret_answer->created_at) ||
+	    !json_member(root, "permissions", &ret_answer->permissions) ||
+	    !json_member(root, "expiresAt", &ret_answer->expires_at))
 		return "the answer has a member twice";
 	if (!text_is_uuid(ret_answer->id))
 		return "the answer has no id, or none that is a UUID";
@@ -130,7 +73,7 @@ same_permissions(const cJSON *array, const struct job *job)
 	cJSON_ArrayForEach(one, array) {
 		const cJSON *action, *resource;
 
-		if (!cJSON_IsObject(one) || !member(one, "action", &action) || !member(one, "resource", &resource) ||
+		if (!cJSON_IsObject(one) || !json_member(one, "action", &action) || !json_member(one, "resource", &resource) ||
 		    !cJSON_IsString(action) || !cJSON_IsString(resource))
 			goto out;
 		permission_set_add(got, action->valuestring, resource->valuestring);
@@ -199,7 +142,7 @@ read_token(const struct cluster *c, const cJSON *root, unsigned char *body, size
 const char *
 answer_read_created(const struct cluster *c, unsigned char *body, size_t bytes, struct job *job)
 {
-	cJSON *root = parse(body, bytes);
+	cJSON *root = json_parse(body, bytes);
 	const char *wrong = root != NULL ? read_token(c, root, body, bytes, job) : "the answer is not JSON";
 
 	cJSON_Delete(root);
@@ -237,7 +180,7 @@ conceal_secrets(char *text, struct span management_token)
 const char *
 answer_error_text(const unsigned char *body, size_t bytes, struct span management_token, char room[TEXT_SHOWN_ROOM])
 {
-	cJSON *root = parse(body, bytes);
+	cJSON *root = json_parse(body, bytes);
 	cJSON *message = cJSON_GetObjectItemCaseSensitive(root, "message");
 
 	room[0] = '\0';

@@ -31,6 +31,7 @@
 #include "workers/answer.h"
 #include "workers/backoff.h"
 #include "workers/bodies.h"
+#include "workers/list_scan.h"
 #include "workers/management_api.h"
 #include "workers/upstream.h"
 #include "workers/verdict.h"
@@ -46,6 +47,7 @@ struct call {
 	struct job *job;
 	const struct upstream *upstream;
 	struct body *body;                      /* leased at the answer's first byte; NULL: none yet */
+	struct list_scan *scan;                 /* LIST: reads a 200 while it streams */
 	char *post;
 	uint64_t began_us;
 	const char *why;                        /* we ended it ourselves: the reason; NULL: we did not */
@@ -117,19 +119,39 @@ before_request(void *userp, char *remote_ip, char *local_ip, int remote_port, in
 	return CURL_PREREQFUNC_OK;
 }
 
-static size_t
-answer_arrived(char *data, size_t size, size_t count, void *userp)
+static int
+http_status(const struct call *c)
 {
-	struct call *c = userp;
+	long status = 0;
 
+	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
+/* A list is taken apart as it comes, whatever its length; all else is short and kept. */
+static bool
+take_in(struct call *c, const void *data, size_t bytes)
+{
+	if (c->scan != NULL && http_status(c) == 200) {
+		if (list_scan_feed(c->scan, data, bytes) == 0)
+			return true;
+		c->why = list_scan_why(c->scan);
+		return false;
+	}
 	if (c->body == NULL)
 		c->body = bodies_take(c->bodies, c->job->verb == JOB_CREATE ? c->job->n_permissions : 0);
 	if (c->body == NULL) {
 		c->why = "there was no memory for the answer";
-		return 0;
+		return false;
 	}
-	bodies_append(c->body, data, size * count);
-	return size * count;
+	bodies_append(c->body, data, bytes);
+	return true;
+}
+
+static size_t
+answer_arrived(char *data, size_t size, size_t count, void *userp)
+{
+	return take_in(userp, data, size * count) ? size * count : CURL_WRITEFUNC_ERROR;
 }
 
 /* ---- begin ---- */
@@ -197,6 +219,14 @@ set_delete(struct call *c, const char *url)
 	    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, "DELETE") == CURLE_OK;
 }
 
+static bool
+set_list(struct call *c)
+{
+	c->scan = list_scan_new(c->upstream->cluster, c->job->looked_for);
+	return c->scan != NULL && curl_easy_setopt(c->easy, CURLOPT_URL, c->upstream->tokens_url) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+}
+
 static int
 set_request(struct call *c, struct err *ret_err)
 {
@@ -214,6 +244,9 @@ set_request(struct call *c, struct err *ret_err)
 		ok = set_delete(c, url);
 		free(url);                      /* libcurl keeps a copy */
 		break;
+	case JOB_LIST:
+		ok = set_list(c);
+		break;
 	default:
 		assert(!"a verb that nobody knows");
 		abort();
@@ -221,11 +254,11 @@ set_request(struct call *c, struct err *ret_err)
 	return ok ? 0 : err_set(ret_err, ERR_RETRY, "libcurl has no memory for the request");
 }
 
-/* What is left of the job's time, at most the longest a call may take. */
+/* What is left of the job's time, at most the longest a call may take; how long a list may be nobody knows. */
 static uint64_t
 time_left_ms(const struct job *job)
 {
-	uint64_t now = clock_boot_ms(), most = duration_ms(DURATION_CALL);
+	uint64_t now = clock_boot_ms(), most = job->verb == JOB_LIST ? INT32_MAX : duration_ms(DURATION_CALL);
 	uint64_t left = job->not_after_boot_ms > now ? job->not_after_boot_ms - now : 0;
 
 	return left < most ? left : most;
@@ -253,6 +286,8 @@ call_begin(struct call *c, const struct upstream *u, struct job *job)
 	c->upstream = u;
 	c->began_us = clock_boot_us();
 	job->left = false;
+	job->listed = NULL;
+	job->n_listed = job->n_tokens = 0;
 	if (prepare(c, &e) == 0)
 		return 0;
 	(void)call_cut(c, e.text);
@@ -308,6 +343,31 @@ read_created(struct call *c)
 	return answer_read_created(c->upstream->cluster, c->body->data, c->body->bytes, c->job);
 }
 
+/* The same for a list, which the job takes over. */
+static const char *
+read_listed(struct call *c)
+{
+	struct job *job = c->job;
+
+	if (list_scan_end(c->scan) != 0 || list_scan_take(c->scan, &job->listed, &job->n_listed) != 0)
+		return list_scan_why(c->scan);
+	job->n_tokens = list_scan_tokens(c->scan);
+	return NULL;
+}
+
+/* What the API did is told by status and body; NULL: what was asked for, or nothing of the kind is in the answer. */
+static const char *
+read_success(struct call *c)
+{
+	int status = c->job->http_status;
+
+	if (c->job->verb == JOB_CREATE && (status == 200 || status == 201))
+		return read_created(c);
+	if (c->job->verb == JOB_LIST && status == 200)
+		return read_listed(c);
+	return NULL;
+}
+
 static void
 read_retry_after(struct call *c)
 {
@@ -325,8 +385,7 @@ read_answer(struct call *c)
 {
 	struct job *job = c->job;
 	struct exchange e = { .verb = job->verb, .left = job->left, .whole = true, .http_status = job->http_status };
-	bool success = job->http_status == 200 || job->http_status == 201;
-	const char *wrong = job->verb == JOB_CREATE && success ? read_created(c) : NULL;
+	const char *wrong = read_success(c);
 	char text[TEXT_SHOWN_ROOM] = "";
 
 	e.as_asked = wrong == NULL;
@@ -360,6 +419,8 @@ let_go(struct call *c)
 	else
 		bodies_give_back(c->bodies, c->body);
 	c->body = NULL;
+	list_scan_free(c->scan);
+	c->scan = NULL;
 	secret_free(c->post);
 	c->post = NULL;
 	c->why = NULL;
@@ -374,10 +435,7 @@ let_go(struct call *c)
 struct job *
 call_finish(struct call *c, int curl_code)
 {
-	long status = 0;
-
-	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-	c->job->http_status = (int)status;
+	c->job->http_status = http_status(c);
 	c->job->leased = NULL;
 	read_retry_after(c);
 	if (curl_code == CURLE_OK)

@@ -8,9 +8,10 @@
  * many calls have come back.
  *
  * The breaker opens when calls fail one after another, whatever the reason. When its time is over, and the
- * last call of the old days is back, one call goes through; on that call alone depends whether the breaker
- * closes or stays open twice as long. So a call in flight is never mistaken for the probe, and the gate needs
- * no names for its permits.
+ * last call of the old days is back, a list is tried, which can do no harm; a POST into a sick API is one more
+ * attempt whose fate nobody knows. When the list is fine one call goes through, because an API may read and
+ * not write, and on that call alone depends whether the breaker closes or stays open twice as long. So a call
+ * in flight is never mistaken for that one, and the gate needs no names for its permits.
  *
  * It knows nothing of tickets or threads: the loop owns one per cluster and passes the time in.
  */
@@ -36,24 +37,38 @@ later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* When the cluster may be asked anything again, as far as the clock decides that. */
+static uint64_t
+quiet_until(const struct gate *g)
+{
+	return g->breaker == GATE_OPEN ? later(g->not_before_ms, g->open_until_ms) : g->not_before_ms;
+}
+
 bool
 gate_acquire(struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms)
 {
-	uint64_t open_until_ms = g->breaker == GATE_OPEN ? g->open_until_ms : 0;
+	unsigned limit = g->breaker == GATE_CLOSED ? (unsigned)g->limit : g->breaker == GATE_HALF_OPEN ? 1 : 0;
 
-	if (now_ms < later(g->not_before_ms, open_until_ms)) {
-		*ret_retry_ms = later(g->not_before_ms, open_until_ms);
-		return false;
+	if (g->in_flight < limit && now_ms >= quiet_until(g)) {
+		g->in_flight++;
+		return true;
 	}
-	if (g->breaker == GATE_HALF_OPEN || (g->breaker == GATE_OPEN && g->in_flight > 0) ||
-	    g->in_flight >= (unsigned)g->limit) {
-		*ret_retry_ms = UINT64_MAX;
-		return false;
+	if (now_ms < quiet_until(g))
+		*ret_retry_ms = quiet_until(g);
+	else
+		*ret_retry_ms = g->breaker == GATE_OPEN && g->in_flight == 0 ? now_ms : UINT64_MAX;
+	return false;
+}
+
+bool
+gate_probe(struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms)
+{
+	if (g->breaker == GATE_OPEN && now_ms >= quiet_until(g) && g->in_flight == 0) {
+		g->breaker = GATE_PROBING;
+		return true;
 	}
-	if (g->breaker == GATE_OPEN)
-		g->breaker = GATE_HALF_OPEN;
-	g->in_flight++;
-	return true;
+	*ret_retry_ms = g->breaker == GATE_OPEN && now_ms < quiet_until(g) ? quiet_until(g) : UINT64_MAX;
+	return false;
 }
 
 static void
@@ -69,8 +84,6 @@ void
 gate_cancel(struct gate *g)
 {
 	give_back(g);
-	if (g->breaker == GATE_HALF_OPEN)       /* the probe was never made: the next permit is one */
-		g->breaker = GATE_OPEN;
 }
 
 /* Does this come of too much load? Then fewer calls at once will help. */
@@ -105,6 +118,8 @@ adapt_window(struct gate *g, enum verdict v, bool spared)
 static void
 open_breaker(struct gate *g, uint64_t now_ms)
 {
+	if (g->breaker == GATE_CLOSED)
+		g->open_since_ms = now_ms;
 	g->breaker = GATE_OPEN;
 	g->open_until_ms = now_ms + g->open_for_ms;
 	g->open_for_ms *= 2;
@@ -126,6 +141,13 @@ drive_breaker(struct gate *g, uint64_t now_ms, enum verdict v)
 	}
 }
 
+static void
+hold_until(struct gate *g, uint64_t now_ms, uint64_t retry_after_ms)
+{
+	if (retry_after_ms > 0)
+		g->not_before_ms = later(g->not_before_ms, now_ms + retry_after_ms);
+}
+
 void
 gate_release(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms)
 {
@@ -134,6 +156,23 @@ gate_release(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_aft
 	give_back(g);
 	adapt_window(g, v, spared);
 	drive_breaker(g, now_ms, v);
-	if (retry_after_ms > 0)
-		g->not_before_ms = later(g->not_before_ms, now_ms + retry_after_ms);
+	hold_until(g, now_ms, retry_after_ms);
+}
+
+void
+gate_probed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms)
+{
+	assert(g->breaker == GATE_PROBING);
+	if (v == VERDICT_LISTED)
+		g->breaker = GATE_HALF_OPEN;
+	else
+		open_breaker(g, now_ms);
+	hold_until(g, now_ms, retry_after_ms);
+}
+
+void
+gate_probe_cancel(struct gate *g)
+{
+	assert(g->breaker == GATE_PROBING);
+	g->breaker = GATE_OPEN;
 }

@@ -6,9 +6,9 @@
  * decides. The workers know nothing of Kafka.
  *
  * Ownership: the job and all that its `in` part points to belong to the giver, who keeps them alive until the
- * job comes back; between pool_submit and its return from the mailbox only the worker touches it. The access
- * token of a job that comes back CREATED lies in guarded memory leased from the pool: pool_return gives that
- * back, wiped, from any thread. */
+ * job comes back; between pool_submit and its return from the mailbox only the worker touches it. What a job
+ * brings back, the access token of CREATED (in guarded memory leased from the pool) and what LISTED found, is
+ * given up by pool_return, from any thread. */
 #ifndef TOKEND_WORKERS_JOB_H
 #define TOKEND_WORKERS_JOB_H
 
@@ -20,7 +20,8 @@
 #include "service/base/permission.h"
 #include "service/base/span.h"
 
-enum job_verb { JOB_CREATE, JOB_DELETE };
+enum job_verb { JOB_CREATE, JOB_DELETE, JOB_LIST };
+#define JOB_VERBS 3
 
 /* What a result means. One table; verdict.c fills it from what happened, the service acts on it.
  * ROW(verdict, label, fate, meaning); fate is what the attempt counts as where it delivers nothing. */
@@ -34,7 +35,8 @@ enum job_verb { JOB_CREATE, JOB_DELETE };
 	ROW(CONFLICT,   "conflict",   REFUSED,  "409") \
 	ROW(THROTTLED,  "throttled",  REFUSED,  "429 425: later") \
 	ROW(REDIRECTED, "redirected", UNKNOWN,  "3xx: the configured URL is wrong; never followed") \
-	ROW(DELETED,    "deleted",    NONE,     "204, 404: the token is gone")
+	ROW(DELETED,    "deleted",    NONE,     "204, 404: the token is gone") \
+	ROW(LISTED,     "listed",     NONE,     "200 to a list that is whole and well formed")
 
 enum verdict {
 #define ROW(verdict, label, fate, meaning) VERDICT_##verdict,
@@ -50,6 +52,16 @@ enum job_fate verdict_fate(enum verdict v);
 #define JOB_MESSAGE_BYTES 256
 #define JOB_TOKEN_ID_ROOM 37
 #define JOB_ACCESS_TOKEN_MOST 1024
+#define JOB_MARKER_MOST 255             /* bytes; tokend's own marker has at most 165 */
+
+/* A token that a LIST looked for and found. */
+struct job_listed {
+	char token_id[JOB_TOKEN_ID_ROOM];
+	bool revoked;
+	int64_t created_at;             /* Unix seconds; 0: the list does not say */
+	const char *marker;             /* of its description: from the last place of looked_for to the end, cut after
+	                                 * JOB_MARKER_MOST bytes */
+};
 
 struct job {
 	struct mail mail;               /* first: a job is a message */
@@ -59,12 +71,15 @@ struct job {
 	enum job_verb verb;
 	unsigned cluster;               /* index into the clusters the pool was made with */
 	uint64_t lease_until_boot_ms;   /* CREATE: the request must not start to leave after this (R3) */
-	uint64_t not_after_boot_ms;     /* and must have ended by this; the call's timeout is min(15 s, what is left) */
+	uint64_t not_after_boot_ms;     /* and must have ended by this; the call's timeout is min(15 s, what is left),
+	                                 * a LIST's what is left */
 	const char *description;        /* CREATE: with its marker */
 	const struct permission *permissions; size_t n_permissions;
 	bool has_expires_at;
 	int64_t expires_at;             /* Unix seconds */
 	const char *token_id;           /* DELETE */
+	const char *looked_for;         /* LIST: tokens whose description holds this text are kept; NULL: none is, the
+	                                 * list is only tried */
 
 	/* out, set by the worker */
 	enum verdict verdict;
@@ -80,6 +95,9 @@ struct job {
 	int64_t created_at; int32_t created_at_nanos;      /* both 0: the answer did not say */
 	bool token_expires; int64_t token_expires_at; int32_t token_expires_at_nanos;
 	void *leased;                   /* guarded memory of the pool's; NULL: none */
+	/* out of a LIST that came back LISTED */
+	struct job_listed *listed; size_t n_listed;        /* what was looked for; NULL and 0: nothing was found */
+	size_t n_tokens;                /* in the whole list, revoked ones too */
 };
 
 #endif

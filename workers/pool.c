@@ -118,6 +118,8 @@ refuse(struct worker *w, struct job *job)
 	job->http_status = 0;
 	job->retry_after_ms = job->took_us = 0;
 	job->leased = NULL;
+	job->listed = NULL;
+	job->n_listed = job->n_tokens = 0;
 	(void)snprintf(job->message, sizeof(job->message), "there was no memory for a call");
 	upstream_count(&w->pool->upstreams[job->cluster], VERDICT_NOT_SENT, 0);
 	job_done(w, job);
@@ -430,6 +432,9 @@ pool_return(struct pool *p, struct job *job)
 	bodies_give_back(p->bodies, job->leased);
 	job->leased = NULL;
 	job->access_token = span_of(NULL, 0);
+	free(job->listed);
+	job->listed = NULL;
+	job->n_listed = 0;
 }
 
 void

@@ -25,8 +25,8 @@ struct pool *pool_new(const struct pool_options *o, struct err *ret_err);
  * spread over the threads. */
 void pool_submit(struct pool *p, struct job *chain);
 
-/* The access token is no longer needed: wipe it and give its memory back; job->leased becomes NULL. Any thread;
- * NULL leased does nothing. */
+/* What the job brought back is no longer needed: the access token is wiped and its memory given back, a list freed;
+ * job->leased and job->listed become NULL. Any thread; a job that brought nothing may be returned, too. */
 void pool_return(struct pool *p, struct job *job);
 
 /* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end.

@@ -77,6 +77,10 @@ verdict_of(const struct exchange *e)
 		if (e->http_status == 200 || e->http_status == 204 || e->http_status == 404 || e->http_status == 410)
 			return VERDICT_DELETED;
 		break;
+	case JOB_LIST:
+		if (e->http_status == 200 && e->as_asked)
+			return VERDICT_LISTED;
+		break;
 	}
 	return of_status(e->http_status);
 }

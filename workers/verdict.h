@@ -13,7 +13,8 @@ struct exchange {
 	bool left;             /* the request may have left this process */
 	bool whole;            /* an answer came and, by HTTP's own account, all of it */
 	int http_status;       /* counts only when whole */
-	bool as_asked;         /* CREATE, 200 or 201: the answer holds a token that is what was asked for */
+	bool as_asked;         /* CREATE, 200 or 201: the answer holds a token that is what was asked for; LIST, 200: it
+	                        * is a list that can be believed */
 };
 
 enum verdict verdict_of(const struct exchange *e);

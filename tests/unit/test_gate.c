@@ -50,6 +50,26 @@ calls(struct gate *g, unsigned n, uint64_t now, enum verdict v)
 	}
 }
 
+/* The breaker's time is over: the list is tried, and comes to this. */
+static void
+probe(struct gate *g, uint64_t now, enum verdict v)
+{
+	uint64_t retry;
+
+	assert_true(gate_probe(g, now, &retry));
+	gate_probed(g, now, v, 0);
+}
+
+/* No probe now; when to ask again. */
+static uint64_t
+no_probe(struct gate *g, uint64_t now)
+{
+	uint64_t retry = 0;
+
+	assert_false(gate_probe(g, now, &retry));
+	return retry;
+}
+
 static unsigned
 permits(struct gate *g, uint64_t now)
 {
@@ -182,40 +202,117 @@ an_answer_in_between_begins_the_row_anew(void **state)
 }
 
 static void
-one_probe_closes_it_or_doubles_the_wait(void **state)
+a_list_and_then_one_call_close_it(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	assert_int_equal(no_probe(g, 4999), 5000);
+	assert_int_equal(retry_at(g, 5000), 5000);              /* no permit: a probe is due */
+	probe(g, 5000, VERDICT_LISTED);
+	assert_int_equal(g->breaker, GATE_HALF_OPEN);
+	assert_true(acquire(g, 5000));
+	assert_int_equal(retry_at(g, 5000), UINT64_MAX);        /* only one */
+	assert_int_equal(no_probe(g, 5000), UINT64_MAX);
+	gate_release(g, 6000, VERDICT_CREATED, 0);
+	assert_int_equal(g->breaker, GATE_CLOSED);
+	assert_int_equal(permits(g, 6000), 4);
+	calls(g, 5, 6000, VERDICT_NOT_SENT);
+	assert_int_equal(no_probe(g, 6000), 11000);             /* the waits are from the beginning again */
+}
+
+/* What a list can find out, no POST is spent on. */
+static void
+a_list_that_fails_doubles_the_wait(void **state)
 {
 	static const uint64_t waits[] = { 5000, 10000, 20000, 40000, 60000, 60000 };
+	static const enum verdict failures[] = {
+		VERDICT_NOT_SENT, VERDICT_AMBIGUOUS, VERDICT_CREDENTIAL, VERDICT_NOT_FOUND, VERDICT_THROTTLED,
+		VERDICT_REDIRECTED,
+	};
 	struct gate *g = *state;
 	uint64_t now = 0;
 
 	calls(g, 5, now, VERDICT_NOT_SENT);
 	for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
-		assert_int_equal(retry_at(g, now), now + waits[i]);
+		assert_int_equal(no_probe(g, now), now + waits[i]);
 		now += waits[i];
-		assert_true(acquire(g, now));
-		assert_int_equal(retry_at(g, now), UINT64_MAX);         /* only one */
-		gate_release(g, now, VERDICT_AMBIGUOUS, 0);
+		probe(g, now, failures[i]);
+		assert_int_equal(g->breaker, GATE_OPEN);
+		assert_int_equal(retry_at(g, now), no_probe(g, now));
 	}
-	now += 60000;
-	calls(g, 1, now, VERDICT_CREATED);
-	assert_int_equal(g->breaker, GATE_CLOSED);
-	assert_true(permits(g, now) > 0);
-	calls(g, 5, now, VERDICT_NOT_SENT);
-	assert_int_equal(retry_at(g, now), now + 5000);                 /* from the beginning */
 }
 
 static void
-a_call_from_before_is_not_taken_for_the_probe(void **state)
+a_call_that_fails_behind_a_good_list_doubles_the_wait(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	probe(g, 5000, VERDICT_LISTED);
+	calls(g, 1, 5000, VERDICT_AMBIGUOUS);
+	assert_int_equal(g->breaker, GATE_OPEN);
+	assert_int_equal(no_probe(g, 5000), 15000);
+}
+
+static void
+there_is_one_probe_at_a_time_and_no_call_beside_it(void **state)
+{
+	struct gate *g = *state;
+	uint64_t retry;
+
+	assert_int_equal(no_probe(g, 0), UINT64_MAX);           /* closed: nothing to find out */
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	assert_true(gate_probe(g, 5000, &retry));
+	assert_int_equal(no_probe(g, 5000), UINT64_MAX);
+	assert_int_equal(retry_at(g, 99000), UINT64_MAX);
+	gate_probed(g, 99000, VERDICT_LISTED, 0);
+	assert_true(acquire(g, 99000));
+}
+
+static void
+a_probe_that_was_not_made_is_due_again(void **state)
+{
+	struct gate *g = *state;
+	uint64_t retry;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	assert_true(gate_probe(g, 5000, &retry));
+	gate_probe_cancel(g);
+	assert_int_equal(retry_at(g, 5000), 5000);
+	probe(g, 5000, VERDICT_LISTED);
+	assert_true(acquire(g, 5000));
+}
+
+static void
+a_call_from_before_holds_the_probe_up(void **state)
 {
 	struct gate *g = *state;
 
 	assert_true(acquire(g, 0));              /* hangs */
 	calls(g, 5, 0, VERDICT_NOT_SENT);
+	assert_int_equal(no_probe(g, 5000), UINT64_MAX);
 	assert_int_equal(retry_at(g, 5000), UINT64_MAX);
 	gate_release(g, 7000, VERDICT_CREATED, 0);
 	assert_int_equal(g->breaker, GATE_OPEN);
-	assert_true(acquire(g, 7000));
-	assert_int_equal(g->breaker, GATE_HALF_OPEN);
+	probe(g, 7000, VERDICT_LISTED);
+}
+
+static void
+it_knows_since_when_it_has_not_been_closed(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 5, 3000, VERDICT_NOT_SENT);
+	assert_int_equal(g->open_since_ms, 3000);
+	probe(g, 8000, VERDICT_NOT_SENT);
+	probe(g, 18000, VERDICT_LISTED);
+	calls(g, 1, 18000, VERDICT_NOT_SENT);
+	assert_int_equal(g->open_since_ms, 3000);               /* none of that was a recovery */
+	probe(g, 38000, VERDICT_LISTED);
+	calls(g, 1, 38000, VERDICT_CREATED);
+	calls(g, 5, 50000, VERDICT_NOT_SENT);
+	assert_int_equal(g->open_since_ms, 50000);
 }
 
 static void
@@ -230,13 +327,15 @@ late_failures_do_not_lengthen_the_wait(void **state)
 }
 
 static void
-a_probe_that_was_not_made_leaves_the_next_one(void **state)
+the_one_call_that_was_not_made_is_the_next_ones_right(void **state)
 {
 	struct gate *g = *state;
 
 	calls(g, 5, 0, VERDICT_NOT_SENT);
+	probe(g, 5000, VERDICT_LISTED);
 	assert_true(acquire(g, 5000));
 	gate_cancel(g);
+	assert_int_equal(no_probe(g, 5000), UINT64_MAX);        /* the list need not be tried again */
 	assert_true(acquire(g, 5000));
 	assert_int_equal(g->breaker, GATE_HALF_OPEN);
 }
@@ -251,6 +350,19 @@ the_later_of_both_waits_counts(void **state)
 	gate_release(g, 0, VERDICT_AMBIGUOUS, 9000);
 	assert_int_equal(g->breaker, GATE_OPEN);
 	assert_int_equal(retry_at(g, 5000), 9000);
+	assert_int_equal(no_probe(g, 5000), 9000);
+}
+
+static void
+a_probe_is_told_to_wait_too(void **state)
+{
+	struct gate *g = *state;
+	uint64_t retry;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	assert_true(gate_probe(g, 5000, &retry));
+	gate_probed(g, 5000, VERDICT_THROTTLED, 30000);
+	assert_int_equal(no_probe(g, 5000), 35000);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -268,11 +380,17 @@ main(void)
 		TEST(retry_after_holds_the_whole_cluster),
 		TEST(five_failures_in_a_row_open_the_breaker),
 		TEST(an_answer_in_between_begins_the_row_anew),
-		TEST(one_probe_closes_it_or_doubles_the_wait),
-		TEST(a_call_from_before_is_not_taken_for_the_probe),
+		TEST(a_list_and_then_one_call_close_it),
+		TEST(a_list_that_fails_doubles_the_wait),
+		TEST(a_call_that_fails_behind_a_good_list_doubles_the_wait),
+		TEST(there_is_one_probe_at_a_time_and_no_call_beside_it),
+		TEST(a_probe_that_was_not_made_is_due_again),
+		TEST(a_call_from_before_holds_the_probe_up),
+		TEST(it_knows_since_when_it_has_not_been_closed),
 		TEST(late_failures_do_not_lengthen_the_wait),
-		TEST(a_probe_that_was_not_made_leaves_the_next_one),
+		TEST(the_one_call_that_was_not_made_is_the_next_ones_right),
 		TEST(the_later_of_both_waits_counts),
+		TEST(a_probe_is_told_to_wait_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static void
 what_never_left_was_not_sent(void **state)
 {
 	(void)state;
-	for (int verb = JOB_CREATE; verb <= JOB_DELETE; verb++)
+	for (int verb = JOB_CREATE; verb < JOB_VERBS; verb++)
 		assert_int_equal(verdict_of(&(struct exchange){ .verb = (enum job_verb)verb }), VERDICT_NOT_SENT);
 }
 
@@ -94,6 +94,22 @@ each_status_of_a_delete(void **state)
 	}
 }
 
+static void
+each_status_of_a_list(void **state)
+{
+	struct exchange e = { .verb = JOB_LIST, .left = true, .whole = true };
+
+	(void)state;
+	for (e.http_status = 0; e.http_status <= 999; e.http_status++) {
+		e.as_asked = false;
+		if (verdict_of(&e) != by_the_table(e.http_status))
+			fail_msg("%d means %s", e.http_status, verdict_label(verdict_of(&e)));
+		e.as_asked = true;
+		if (verdict_of(&e) != (e.http_status == 200 ? VERDICT_LISTED : by_the_table(e.http_status)))
+			fail_msg("%d, and fine, means %s", e.http_status, verdict_label(verdict_of(&e)));
+	}
+}
+
 /* A fate that is wrong here is an orphan that nobody looks for. */
 static void
 only_what_was_refused_or_never_left_has_a_known_fate(void **state)
@@ -116,6 +132,7 @@ main(void)
 		cmocka_unit_test(created_is_200_or_201_with_what_was_asked_for),
 		cmocka_unit_test(each_status_of_a_create),
 		cmocka_unit_test(each_status_of_a_delete),
+		cmocka_unit_test(each_status_of_a_list),
 		cmocka_unit_test(only_what_was_refused_or_never_left_has_a_known_fate),
 	};
 

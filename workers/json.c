@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON from others, read strictly.
+ *
+ * cJSON alone lets much pass: bytes behind the end, strings cut at a NUL, and of two members of one name it gives the
+ * first, where another reader may take the last. Each of those is looked for here. Names are told apart by case, as
+ * JSON does and cJSON by default does not.
+ */
+#include "workers/json.h"
+
+#include <string.h>
+
+/* Plain or written as \u0000: cJSON would take either for the end of a string. */
+static bool
+holds_nul(const unsigned char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (text[i] == '\0')
+			return true;
+		if (text[i] != '\\')
+			continue;
+		if (bytes - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+			return true;
+		i++;                            /* the escaped character is no backslash that begins another */
+	}
+	return false;
+}
+
+cJSON *
+json_parse(const unsigned char *text, size_t bytes)
+{
+	if (holds_nul(text, bytes))
+		return NULL;
+	return cJSON_ParseWithLengthOpts((const char *)text, bytes + 1, NULL, 1);
+}
+
+bool
+json_member(const cJSON *object, const char *name, const cJSON **ret_member)
+{
+	const cJSON *found = NULL, *one;
+
+	cJSON_ArrayForEach(one, object) {
+		if (one->string == NULL || strcmp(one->string, name) != 0)
+			continue;
+		if (found != NULL)
+			return false;
+		found = one;
+	}
+	*ret_member = found;
+	return true;
+}
+
+bool
+json_text(const cJSON *object, const char *name, struct span *ret_text)
+{
+	const cJSON *m;
+
+	if (!json_member(object, name, &m))
+		return false;
+	*ret_text = cJSON_IsString(m) ? span_str(m->valuestring) : span_of(NULL, 0);
+	return true;
+}
