@@ -9,6 +9,8 @@
  *
  * Every database is more than any glob: it covers those of tomorrow, and in InfluxDB's API it is written
  * `*`. So only all_databases: true covers it, and the glob `*` covers each named database and nothing else.
+ * The other way round, all_databases: true covers each single database: who may have a token for all of them
+ * gains nothing by one for less, and a policy that denied it would teach people to ask for too much.
  *
  * The file is read in policy_file.c and judged in policy_build.c; a snapshot never changes, so any thread
  * may ask it.
@@ -171,6 +173,18 @@ matches_any(const char *const *globs, size_t n, const char *name)
 enum parting { PARTING_CLUSTER, PARTING_DATABASE, PARTING_ACTION, PARTING_NO_EXPIRY, PARTING_LIFETIME,
     PARTING_NOWHERE };
 
+/* A request for a database named "*" does not get here, since decode_values.c refuses it. Should it ever,
+ * then no grant covers it: to InfluxDB it would mean every database. */
+static bool
+covers_database(const struct policy_grant *g, const char *database)
+{
+	if (database == NULL)
+		return g->all_databases;
+	if (!text_is_database(span_str(database)))
+		return false;
+	return g->all_databases || matches_any(g->databases, g->n_databases, database);
+}
+
 struct lifetime {
 	bool ends;
 	int64_t seconds;     /* from now */
@@ -181,8 +195,7 @@ compare(const struct policy_grant *g, const char *cluster, const struct permissi
 {
 	if (!matches_any(g->clusters, g->n_clusters, cluster))
 		return PARTING_CLUSTER;
-	if (!g->all_databases &&
-	    (wanted->database == NULL || !matches_any(g->databases, g->n_databases, wanted->database)))
+	if (!covers_database(g, wanted->database))
 		return PARTING_DATABASE;
 	if (wanted->action == PERMISSION_READ ? !g->may_read : !g->may_write)
 		return PARTING_ACTION;
@@ -213,24 +226,24 @@ find_nearest(const struct policy_principal *who, const char *cluster, const stru
 	return best;
 }
 
-#define WHY_ROOM 160
-
 static const char *
-explain(const struct policy_grant *g, struct nearest n, char room[WHY_ROOM])
+explain(const struct policy_grant *g, const struct permission *wanted, enum parting parting,
+    char room[POLICY_WHY_ROOM])
 {
-	switch (n.parting) {
+	switch (parting) {
 	case PARTING_CLUSTER:
 		return "is for other clusters";
 	case PARTING_DATABASE:
-		return "is for other databases";
+		return wanted->database != NULL ? "is for other databases" : "does not say all_databases: true";
 	case PARTING_ACTION:
 		return g->may_read ? "allows read only" : "allows write only";
 	case PARTING_NO_EXPIRY:
-		(void)snprintf(room, WHY_ROOM, "requires expires_at, within %lld seconds from now",
+		(void)snprintf(room, POLICY_WHY_ROOM, "requires expires_at, within %lld seconds from now",
 		    (long long)g->max_ttl);
 		return room;
 	case PARTING_LIFETIME:
-		(void)snprintf(room, WHY_ROOM, "allows expires_at within %lld seconds from now", (long long)g->max_ttl);
+		(void)snprintf(room, POLICY_WHY_ROOM, "allows expires_at within %lld seconds from now",
+		    (long long)g->max_ttl);
 		return room;
 	case PARTING_NOWHERE:
 		break;
@@ -245,7 +258,7 @@ deny(const struct policy_principal *who, const char *cluster, const struct permi
 {
 	const char *action = wanted->action == PERMISSION_READ ? "read" : "write";
 	const char *database = wanted->database != NULL ? wanted->database : "all databases";
-	char why[WHY_ROOM];
+	char why[POLICY_WHY_ROOM];
 
 	if (who->n_grants == 0)
 		(void)status_set(ret_refusal, STATUS_POLICY_DENIED,
@@ -255,7 +268,7 @@ deny(const struct policy_principal *who, const char *cluster, const struct permi
 		(void)status_set(ret_refusal, STATUS_POLICY_DENIED,
 		    "permissions[%zu] (%s %s on cluster %s) is not granted; grant %zu of principal %s comes nearest, "
 		    "but %s", index, action, database, cluster, n.grant + 1, who->name,
-		    explain(&who->grants[n.grant], n, why));
+		    explain(&who->grants[n.grant], wanted, n.parting, why));
 	status_detail(ret_refusal, "field", "permissions[%zu]", index);
 	return -1;
 }
@@ -279,4 +292,15 @@ policy_allows(const struct policy *p, const char *principal, const char *cluster
 			return deny(who, cluster_name, &permissions[i], i, n, ret_refusal);
 	}
 	return 0;
+}
+
+const char *
+policy_grant_denies(const struct policy *p, const char *principal, size_t grant, const char *cluster_name,
+    const struct permission *wanted, bool has_expires_at, int64_t expires_at, int64_t now, char room[POLICY_WHY_ROOM])
+{
+	const struct policy_grant *g = &find_principal(p, principal)->grants[grant];
+	struct lifetime l = { has_expires_at, has_expires_at ? expires_at - now : 0 };
+	enum parting parting = compare(g, cluster_name, wanted, l);
+
+	return parting == PARTING_NOWHERE ? NULL : explain(g, wanted, parting, room);
 }

@@ -3,9 +3,10 @@
  * A policy file's words are judged here, once, and become the snapshot that policy.c answers from.
  *
  * Whatever could not mean anything is refused rather than carried along: a glob that no database's name can
- * match, a grant that grants nothing, a cluster that the configuration does not have, a key to which
- * nothing could be sealed. An operator hears of a slip when the file is loaded, not when a request is
- * denied at night.
+ * match, a grant that grants nothing, a cluster that the configuration does not have. An operator hears of
+ * a slip when the file is loaded, not when a request is denied at night.
+ *
+ * Keys are judged in policy_keys.c.
  */
 #include "service/policy_snapshot.h"
 
@@ -13,115 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "service/base/boxkey.h"
 #include "service/base/config.h"
 #include "service/base/err.h"
 #include "service/base/text.h"
 #include "service/policy_file.h"
+#include "service/policy_keys.h"
 
 #define POLICY_VERSION 1
-#define ID_BYTES_MOST 64
 #define GLOB_BYTES_MOST 64
-#define KEY_BYTES 32
 
-static const char id_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 static const char database_glob_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_/-*";
 static const char cluster_glob_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-*";
-
-static int
-build_time(const char *key, const char *text, int64_t absent, int64_t *ret_seconds, struct err *ret_err)
-{
-	char shown[TEXT_SHOWN_ROOM];
-	int32_t nanos;
-
-	if (text == NULL) {
-		*ret_seconds = absent;
-		return 0;
-	}
-	if (!text_parse_time(span_str(text), ret_seconds, &nanos))
-		return err_set(ret_err, ERR_REFUSE, "%s \"%s\" is no time like 2027-06-01T00:00:00Z", key,
-		    text_shown(span_str(text), shown));
-	return 0;
-}
-
-static int
-build_validity(const struct policy_file_key *k, int64_t *ret_not_before, int64_t *ret_not_after, struct err *ret_err)
-{
-	if (build_time("not_before", k->not_before, INT64_MIN, ret_not_before, ret_err) != 0 ||
-	    build_time("not_after", k->not_after, INT64_MAX, ret_not_after, ret_err) != 0)
-		return -1;
-	if (*ret_not_before > *ret_not_after)
-		return err_set(ret_err, ERR_REFUSE, "not_after lies before not_before");
-	return 0;
-}
-
-static int
-build_id(struct arena *a, const char *id, const char **ret_id, struct err *ret_err)
-{
-	struct span s = span_str(id);
-
-	if (s.bytes == 0 || s.bytes > ID_BYTES_MOST || !text_only(s, id_characters))
-		return err_set(ret_err, ERR_REFUSE, "the id is not 1 to %d of A-Z a-z 0-9 . _ -", ID_BYTES_MOST);
-	*ret_id = arena_text(a, "%s", id);
-	return 0;
-}
-
-static int
-build_key_bytes(const char *base64, unsigned char ret[KEY_BYTES], struct err *ret_err)
-{
-	char shown[TEXT_SHOWN_ROOM];
-
-	if (text_parse_base64(span_str(base64), ret, KEY_BYTES) != KEY_BYTES)
-		return err_set(ret_err, ERR_REFUSE, "\"%s\" is not the base64 of %d bytes",
-		    text_shown(span_str(base64), shown), KEY_BYTES);
-	return 0;
-}
-
-static int
-build_signing_key(struct arena *a, const struct policy_file_key *from, const char *principal, struct policy_key *to,
-    struct err *ret_err)
-{
-	to->principal = principal;
-	if (build_id(a, from->id, &to->id, ret_err) != 0 ||
-	    build_key_bytes(from->key, to->public_key, ret_err) != 0 ||
-	    build_validity(from, &to->not_before, &to->not_after, ret_err) != 0)
-		return -1;
-	return 0;
-}
-
-static int
-build_recipient(struct arena *a, const struct policy_file_key *from, struct policy_recipient *to, struct err *ret_err)
-{
-	to->suite = from->suite;
-	if (build_id(a, from->id, &to->id, ret_err) != 0 ||
-	    build_key_bytes(from->key, to->public_key, ret_err) != 0 ||
-	    build_validity(from, &to->not_before, &to->not_after, ret_err) != 0)
-		return -1;
-	if (!boxkey_usable(to->public_key))
-		return err_set(ret_err, ERR_REFUSE,
-		    "the key is a point of low order: anybody could open what is sealed to it");
-	return 0;
-}
-
-static int
-build_recipients(struct arena *a, const struct policy_file_principal *from, struct policy_principal *to,
-    struct err *ret_err)
-{
-	char shown[TEXT_SHOWN_ROOM];
-
-	to->n_recipients = from->recipient_keys_count;
-	to->recipients = arena_alloc(a, to->n_recipients * sizeof(*to->recipients));
-	for (size_t i = 0; i < to->n_recipients; i++) {
-		const struct policy_file_key *k = &from->recipient_keys[i];
-
-		if (build_recipient(a, k, &to->recipients[i], ret_err) != 0)
-			return err_prefix(ret_err, "recipient key \"%s\"", text_shown(span_str(k->id), shown));
-		for (size_t j = 0; j < i; j++)
-			if (strcmp(to->recipients[j].id, k->id) == 0)
-				return err_set(ret_err, ERR_REFUSE, "recipient key \"%s\" stands twice", k->id);
-	}
-	return 0;
-}
 
 static int
 build_globs(struct arena *a, char *const *from, size_t n, const char *characters, const char ***ret,
@@ -166,9 +69,9 @@ build_max_ttl(const char *text, struct policy_grant *to, struct err *ret_err)
 	to->has_max_ttl = text != NULL;
 	if (text == NULL)
 		return 0;
-	if (!text_parse_duration(span_str(text), &ms) || ms < 1000)
-		return err_set(ret_err, ERR_REFUSE, "max_ttl \"%s\" is no duration like 90d, 12h or 30m",
-		    text_shown(span_str(text), shown));
+	if (!text_parse_duration(span_str(text), &ms) || ms == 0 || ms % 1000 != 0)
+		return err_set(ret_err, ERR_REFUSE, "max_ttl \"%s\" is no duration in whole seconds, like 90d, "
+		    "36h or 30m", text_shown(span_str(text), shown));
 	to->max_ttl = (int64_t)(ms / 1000);
 	return 0;
 }
@@ -182,10 +85,13 @@ build_grant(struct arena *a, const struct policy_file_grant *from, const struct 
 	to->all_databases = from->all_databases == POLICY_FILE_TRUE;
 	to->may_read = (from->actions & POLICY_FILE_READ) != 0;
 	to->may_write = (from->actions & POLICY_FILE_WRITE) != 0;
+	to->line = from->line;
 	if (build_globs(a, from->clusters, to->n_clusters, cluster_glob_characters, &to->clusters, ret_err) != 0)
 		return err_prefix(ret_err, "clusters");
 	if (build_globs(a, from->databases, to->n_databases, database_glob_characters, &to->databases, ret_err) != 0)
 		return err_prefix(ret_err, "databases");
+	if (to->n_clusters == 0)
+		return err_set(ret_err, ERR_REFUSE, "clusters is empty");
 	if (to->n_databases == 0 && !to->all_databases)
 		return err_set(ret_err, ERR_REFUSE, "it names no databases, and all_databases is not true");
 	if (!to->may_read && !to->may_write)
@@ -203,7 +109,7 @@ build_grants(struct arena *a, const struct policy_file_principal *from, const st
 	to->grants = arena_alloc(a, to->n_grants * sizeof(*to->grants));
 	for (size_t i = 0; i < to->n_grants; i++)
 		if (build_grant(a, &from->grants[i], c, &to->grants[i], ret_err) != 0)
-			return err_prefix(ret_err, "grant %zu", i + 1);
+			return err_prefix(ret_err, "grant %zu (line %u)", i + 1, from->grants[i].line);
 	return 0;
 }
 
@@ -218,25 +124,30 @@ build_limit(const char *key, const uint32_t *from, uint32_t *ret, struct err *re
 }
 
 static int
+build_limits(const struct policy_file_limits *from, struct policy_limits *to, struct err *ret_err)
+{
+	if (build_limit("per_minute", from->per_minute, &to->per_minute, ret_err) != 0 ||
+	    build_limit("per_day", from->per_day, &to->per_day, ret_err) != 0)
+		return -1;
+	if (to->per_day != 0 && to->per_minute > to->per_day)
+		return err_set(ret_err, ERR_REFUSE, "limits: per_minute %u is above per_day %u, and could never be "
+		    "reached", to->per_minute, to->per_day);
+	return 0;
+}
+
+static int
 build_principal(struct policy *p, const struct policy_file_principal *from, const struct config *c,
     struct policy_principal *to, struct err *ret_err)
 {
-	char shown[TEXT_SHOWN_ROOM];
-
 	if (!text_is_principal(span_str(from->name)))
 		return err_set(ret_err, ERR_REFUSE, "the name is not 1 to 64 of a-z 0-9 . _ -");
 	to->name = arena_text(&p->arena, "%s", from->name);
+	to->line = from->line;
 	to->allow_inline_key = from->allow_inline_key == POLICY_FILE_TRUE;
-	for (unsigned i = 0; i < from->signing_keys_count; i++)
-		if (build_signing_key(&p->arena, &from->signing_keys[i], to->name, &p->keys[p->n_keys++], ret_err) != 0)
-			return err_prefix(ret_err, "signing key \"%s\"",
-			    text_shown(span_str(from->signing_keys[i].id), shown));
-	if (build_recipients(&p->arena, from, to, ret_err) != 0 ||
-	    build_grants(&p->arena, from, c, to, ret_err) != 0 ||
-	    build_limit("per_minute", from->limits.per_minute, &to->limits.per_minute, ret_err) != 0 ||
-	    build_limit("per_day", from->limits.per_day, &to->limits.per_day, ret_err) != 0)
+	if (policy_keys_signing(p, from, to, ret_err) != 0 || policy_keys_recipients(p, from, to, ret_err) != 0 ||
+	    build_grants(&p->arena, from, c, to, ret_err) != 0)
 		return -1;
-	return 0;
+	return build_limits(&from->limits, &to->limits, ret_err);
 }
 
 static int
@@ -245,26 +156,15 @@ compare_principals(const void *left, const void *right)
 	return strcmp(((const struct policy_principal *)left)->name, ((const struct policy_principal *)right)->name);
 }
 
-static int
-compare_keys(const void *left, const void *right)
-{
-	return strcmp(((const struct policy_key *)left)->id, ((const struct policy_key *)right)->id);
-}
-
 /* Sorted, so that two of the same stand side by side, and policy.c finds them quickly. */
 static int
-sort_and_check_unique(struct policy *p, struct err *ret_err)
+check_names_unique(struct policy *p, struct err *ret_err)
 {
 	qsort(p->principals, p->n_principals, sizeof(*p->principals), compare_principals);
-	qsort(p->keys, p->n_keys, sizeof(*p->keys), compare_keys);
 	for (size_t i = 1; i < p->n_principals; i++)
 		if (compare_principals(&p->principals[i - 1], &p->principals[i]) == 0)
-			return err_set(ret_err, ERR_REFUSE, "principal %s stands twice", p->principals[i].name);
-	for (size_t i = 1; i < p->n_keys; i++)
-		if (compare_keys(&p->keys[i - 1], &p->keys[i]) == 0)
-			return err_set(ret_err, ERR_REFUSE,
-			    "signing key \"%s\" stands twice (%s, %s); ids are unique over all principals",
-			    p->keys[i].id, p->keys[i - 1].principal, p->keys[i].principal);
+			return err_set(ret_err, ERR_REFUSE, "principal %s stands twice, in lines %u and %u",
+			    p->principals[i].name, p->principals[i - 1].line, p->principals[i].line);
 	return 0;
 }
 
@@ -277,6 +177,8 @@ policy_build(const struct policy_file *f, const struct config *c, struct policy 
 	if (f->version != POLICY_VERSION)
 		return err_set(ret_err, ERR_REFUSE, "version %u is not known; this tokend reads version %d",
 		    f->version, POLICY_VERSION);
+	if (f->principals_count == 0)
+		return err_set(ret_err, ERR_REFUSE, "principals is empty: nobody could ask for anything");
 	for (unsigned i = 0; i < f->principals_count; i++)
 		n_keys += f->principals[i].signing_keys_count;
 
@@ -284,7 +186,7 @@ policy_build(const struct policy_file *f, const struct config *c, struct policy 
 	p->keys = arena_alloc(&p->arena, n_keys * sizeof(*p->keys));
 	for (unsigned i = 0; i < f->principals_count; i++)
 		if (build_principal(p, &f->principals[i], c, &p->principals[p->n_principals++], ret_err) != 0)
-			return err_prefix(ret_err, "principal \"%s\"",
-			    text_shown(span_str(f->principals[i].name), shown));
-	return sort_and_check_unique(p, ret_err);
+			return err_prefix(ret_err, "principal \"%s\" (line %u)",
+			    text_shown(span_str(f->principals[i].name), shown), f->principals[i].line);
+	return check_names_unique(p, ret_err) != 0 ? -1 : policy_keys_check_unique(p, ret_err);
 }

@@ -5,6 +5,8 @@
  * anything else that libcyaml warns of (a second document in the file) refuses it: a policy is read as a
  * whole or not at all.
  *
+ * A list may be empty here, so that policy_build.c can say what that would mean.
+ *
  * Booleans are words of an enumeration here. libcyaml's own booleans take every word but a few for true,
  * "flase" and "none" among them, and all_databases is no place for that.
  *
@@ -17,6 +19,7 @@
 
 #include "service/base/dsse.h"
 #include "service/base/yamldoc.h"
+#include "service/policy_lines.h"
 #include "service/request.h"
 
 #define FILE_BYTES_MOST (4 * 1024 * 1024)
@@ -66,8 +69,8 @@ static const cyaml_schema_value_t recipient_key = {
 
 #define STRUCTURE policy_file_grant
 static const cyaml_schema_field_t grant_fields[] = {
-	LIST("clusters", REQUIRED, clusters, glob, 1),
-	LIST("databases", OPTIONAL, databases, glob, 1),
+	LIST("clusters", REQUIRED, clusters, glob, 0),
+	LIST("databases", OPTIONAL, databases, glob, 0),
 	WORD("all_databases", OPTIONAL, all_databases, booleans),
 	WORDS("actions", REQUIRED, actions, actions),
 	TEXT("max_ttl", OPTIONAL, max_ttl),
@@ -87,7 +90,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 #define STRUCTURE policy_file_principal
 static const cyaml_schema_field_t principal_fields[] = {
 	TEXT("name", REQUIRED, name),
-	LIST("signing_keys", REQUIRED, signing_keys, signing_key, 1),
+	LIST("signing_keys", REQUIRED, signing_keys, signing_key, 0),
 	LIST("recipient_keys", OPTIONAL, recipient_keys, recipient_key, 0),
 	WORD("allow_inline_key", OPTIONAL, allow_inline_key, booleans),
 	LIST("grants", OPTIONAL, grants, grant, 0),
@@ -100,7 +103,7 @@ static const cyaml_schema_value_t principal = { CYAML_VALUE_MAPPING(REQUIRED, st
 #define STRUCTURE policy_file
 static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_UINT("version", REQUIRED, struct STRUCTURE, version),
-	LIST("principals", REQUIRED, principals, principal, 1),
+	LIST("principals", REQUIRED, principals, principal, 0),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t file = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct STRUCTURE, file_fields) };
@@ -116,8 +119,10 @@ policy_file_load(const char *path, unsigned char ret_digest[32], struct err *ret
 	if (text == NULL)
 		return NULL;
 	f = yamldoc_parse(path, text, bytes, &file, ret_err);
-	if (f != NULL)
+	if (f != NULL) {
 		dsse_sha256(span_of(text, bytes), ret_digest);
+		policy_lines_fill(f, span_of(text, bytes));
+	}
 	free(text);
 	return f;
 }

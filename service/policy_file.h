@@ -17,6 +17,7 @@ enum policy_file_bool { POLICY_FILE_FALSE, POLICY_FILE_TRUE };
 struct policy_file_key {
 	char *id, *key, *not_before, *not_after;
 	uint32_t suite;
+	unsigned line;                       /* in which it begins */
 };
 
 struct policy_file_grant {
@@ -25,6 +26,7 @@ struct policy_file_grant {
 	enum policy_file_bool all_databases;
 	unsigned actions;
 	char *max_ttl;                       /* a duration, or NULL */
+	unsigned line;
 };
 
 struct policy_file_limits { uint32_t *per_minute, *per_day; };      /* NULL: none */
@@ -36,6 +38,7 @@ struct policy_file_principal {
 	enum policy_file_bool allow_inline_key;
 	struct policy_file_grant *grants; unsigned grants_count;
 	struct policy_file_limits limits;
+	unsigned line;
 };
 
 struct policy_file {

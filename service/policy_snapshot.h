@@ -17,6 +17,7 @@ struct policy_grant {
 	bool all_databases, may_read, may_write;
 	bool has_max_ttl;
 	int64_t max_ttl;                                 /* seconds */
+	unsigned line;                                   /* of the file, in which it begins */
 };
 
 struct policy_principal {
@@ -25,6 +26,7 @@ struct policy_principal {
 	bool allow_inline_key;
 	struct policy_grant *grants; size_t n_grants;    /* in the file's order */
 	struct policy_limits limits;
+	unsigned line;
 };
 
 struct policy {
@@ -36,7 +38,7 @@ struct policy {
 };
 
 /* Judge a file's words and fill p, whose arena is empty. -1 and a sentence that names the principal and the
- * key or grant otherwise. */
+ * key or grant, and its line, otherwise. */
 int policy_build(const struct policy_file *f, const struct config *c, struct policy *p, struct err *ret_err);
 
 #endif

@@ -6,8 +6,9 @@
  * beginning. Quotas keep a runaway client from filling a cluster with tokens; they are not a price list,
  * and are lost at a restart anyway. That is why they are neither exact nor stored.
  *
- * An open hash table that only ever holds principals whose signature verified. When it grows, counters of
- * past days are left behind, so it is as large as a day's principals times the partitions.
+ * An open hash table of at most four times a day's principals times the partitions, at 96 bytes each. A
+ * name gets in by a signature that verified, and so out of the policy: nobody else can make it grow. When
+ * it is half full, counters of past days are left behind.
  */
 #include "service/quota.h"
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many requests of a principal a partition has admitted in this minute and on this day. One thread's;
- * time is an argument. */
+/* How many requests of a principal a partition has admitted in this minute and on this day (UTC). One thread's;
+ * time is an argument.
+ *
+ * A limit holds for each partition by itself, and is forgotten when the partition moves to another instance: what a
+ * principal may get in all is the limit times the partitions, and at worst that again for each move. Memory is
+ * bounded by the policy: one counter for each of its principals that has limits, times the partitions. */
 #ifndef TOKEND_QUOTA_H
 #define TOKEND_QUOTA_H
 

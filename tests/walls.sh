@@ -11,13 +11,14 @@ cd "${1:-$(dirname "$0")/..}"
 
 # library              its homes
 libraries='
-librdkafka/.*          service/(intake|publish|restore|kafka_client|generation|tokend)\.c
+librdkafka/.*          service/(intake|publish|restore|kafka_client|generation|topics|tokend)\.c
 .*\.pb-c\.h|protobuf-c/.*  service/(decode.*|strict|journal_record|conclude|seal)\.[ch]
 curl/.*                workers/(call|pool|upstream)\.c
 cjson/.*               workers/[^/]+
 sodium\.h              service/base/(secret|dsse|random)\.c|service/seal\.c
 openssl/.*             service/base/secret\.c
 cyaml/.*               service/base/(yamldoc|config_file)\.c|service/policy_file\.c
+yaml\.h                service/policy_lines\.c
 microhttpd\.h          service/ops\.c
 (librdkafka|curl|cjson|cyaml)/.*|sodium\.h|.*\.pb-c\.h     service/ctl/[^/]+
 '
@@ -36,9 +37,10 @@ service/(record|status|frame)\.h         service/ctl/[^/]+
 service/(frame|trace)\.h                 service/(headers|reply_headers)\.c
 service/(strict|decode|decode_parts)\.h  service/decode.*\.c
 service/quota\.h                         service/authorize\.c
-service/policy_(file|snapshot)\.h        service/policy.*\.[ch]
+service/policy_[a-z]+\.h                 service/policy.*\.[ch]|service/ctl/policy_.*\.c
+service/(policy|authorize|request)\.h    service/ctl/policy_.*\.c
 service/journal_record\.h                service/journal\.c
-service/kafka_client\.h                  service/(intake|publish|restore)\.c
+service/kafka_client\.h                  service/(intake|publish|restore|topics)\.c
 
 service/[^/]+\.h                         service/(pipeline.*|loop|tokend)\.[ch]
 '
@@ -58,7 +60,7 @@ while IFS=: read -r file included; do
 	checked=$((checked + 1))
 	case $file:$included in
 	*:service/*|*:workers/*|*:tests/*) table=$headers ;;
-	*:*/*|*:sodium.h|*:microhttpd.h) table=$libraries ;;
+	*:*/*|*:sodium.h|*:microhttpd.h|*:yaml.h) table=$libraries ;;
 	*) continue ;;      # the C library
 	esac
 	# base and workers know nothing of what is around them, whatever the tables allow.

@@ -138,6 +138,12 @@ dsse_sign(const char *type, struct span body, const unsigned char secret[DSSE_SE
 }
 
 bool
+dsse_public_usable(const unsigned char public_key[DSSE_PUBLIC_BYTES])
+{
+	return crypto_core_ed25519_is_valid_point(public_key) == 1;
+}
+
+bool
 dsse_verify(const char *type, struct span body, const unsigned char public_key[DSSE_PUBLIC_BYTES],
     const unsigned char signature[DSSE_SIGNATURE_BYTES])
 {

@@ -36,6 +36,8 @@ void dsse_public_of(const unsigned char secret[DSSE_SECRET_BYTES], unsigned char
 void dsse_secret_of_seed(const unsigned char seed[DSSE_SEED_BYTES], unsigned char ret_secret[DSSE_SECRET_BYTES]);
 void dsse_sign(const char *type, struct span body, const unsigned char secret[DSSE_SECRET_BYTES],
     unsigned char ret_signature[DSSE_SIGNATURE_BYTES]);
+/* Is it a point by which a signature can verify, as every honest key is? Of 16 X25519 keys 15 are not. */
+bool dsse_public_usable(const unsigned char public_key[DSSE_PUBLIC_BYTES]);
 bool dsse_verify(const char *type, struct span body, const unsigned char public_key[DSSE_PUBLIC_BYTES],
     const unsigned char signature[DSSE_SIGNATURE_BYTES]);
 

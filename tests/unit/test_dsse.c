@@ -185,6 +185,27 @@ worth_nothing_elsewhere(void **state)
 	assert_false(dsse_verify(type, span_str("body"), other, signature));
 }
 
+/* RFC 7748's Bob is an X25519 key; the others are of small order. */
+static void
+which_public_keys_are_usable(void **state)
+{
+	static const char *const bad[] = {
+		"3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "//////////////////////////////////////////8=",
+	};
+	unsigned char seed[DSSE_SEED_BYTES] = { 1 }, secret[DSSE_SECRET_BYTES], key[DSSE_PUBLIC_BYTES];
+
+	(void)state;
+	dsse_secret_of_seed(seed, secret);
+	dsse_public_of(secret, key);
+	assert_true(dsse_public_usable(key));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(text_parse_base64(span_str(bad[i]), key, sizeof(key)), sizeof(key));
+		if (dsse_public_usable(key))
+			fail_msg("%s", bad[i]);
+	}
+}
+
 int
 main(void)
 {
@@ -197,6 +218,7 @@ main(void)
 		cmocka_unit_test(every_flipped_bit_of_the_signature_is_refused),
 		cmocka_unit_test(malleable_signatures_and_weak_keys_are_refused),
 		cmocka_unit_test(worth_nothing_elsewhere),
+		cmocka_unit_test(which_public_keys_are_usable),
 	};
 
 	return cmocka_run_group_tests_name("dsse", tests, NULL, NULL);
