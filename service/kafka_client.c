@@ -3,7 +3,6 @@
  * loaded (base/config.c): nothing here can be overridden by a user. */
 #include "service/kafka_client.h"
 
-#include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,44 +91,4 @@ kafka_client_consumer(const struct config *c, const char *role, const struct kaf
 	}
 	rd_kafka_poll_set_consumer(rk);
 	return rk;
-}
-
-/* ---- topics -------------------------------------------------------------------------------------------------------- */
-
-static int
-check_topic(rd_kafka_t *rk, const char *topic, int32_t partitions, struct err *ret_err)
-{
-	rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
-	const struct rd_kafka_metadata *m;
-	rd_kafka_resp_err_t e = rd_kafka_metadata(rk, 0, handle, &m, 5000);
-	int rc = 0;
-
-	rd_kafka_topic_destroy(handle);
-	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err_set(ret_err, ERR_RETRY, "cannot ask the broker about topic %s: %s", topic, rd_kafka_err2str(e));
-	e = m->topic_cnt == 1 ? m->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-	if (e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || e == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-		rc = err_set(ret_err, ERR_FATAL, "topic %s: %s (make the topics with: tokenctl topics create)", topic, rd_kafka_err2str(e));
-	else if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
-		rc = err_set(ret_err, ERR_RETRY, "topic %s: %s", topic, rd_kafka_err2str(e));
-	else if (partitions > 0 && m->topics[0].partition_cnt != partitions)
-		rc = err_set(ret_err, ERR_FATAL, "topic %s has %d partitions, the configuration says topics.partitions: %" PRId32
-		    "; they must agree, for a request ID's home depends on it", topic, m->topics[0].partition_cnt, partitions);
-	rd_kafka_metadata_destroy(m);
-	return rc;
-}
-
-int
-kafka_client_check_topics(const struct config *c, struct err *ret_err)
-{
-	rd_kafka_t *rk = kafka_client_consumer(c, "topics", NULL, 0, ret_err);
-	int rc = -1;
-
-	if (rk == NULL)
-		return -1;
-	if (check_topic(rk, c->topic_requests, c->partitions, ret_err) == 0 && check_topic(rk, c->topic_replies, c->partitions, ret_err) == 0 &&
-	    check_topic(rk, c->topic_journal, c->partitions, ret_err) == 0 && check_topic(rk, c->topic_deadletters, 0, ret_err) == 0)
-		rc = 0;
-	rd_kafka_destroy(rk);
-	return rc;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every librdkafka handle of ours begins with: the user's properties, the secret ones from their files, our logger; and what must be true of the
- * topics before any work is done. */
+/* What every librdkafka handle of ours begins with: the user's properties, the secret ones from their files, our logger. */
 #ifndef TOKEND_KAFKA_CLIENT_H
 #define TOKEND_KAFKA_CLIENT_H
 
@@ -21,9 +20,5 @@ struct rd_kafka_conf_s *kafka_client_conf(const struct config *c, const char *ro
 /* Same, made into a handle (consumer or producer). */
 struct rd_kafka_s *kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own,
     struct err *ret_err);
-
-/* Do requests, replies and journal have the configured number of partitions, and is there a dead-letter topic? Blocks up to 5 s.
- * ERR_RETRY: the broker cannot be asked (yet); ERR_FATAL: something is wrong, in one sentence. */
-int kafka_client_check_topics(const struct config *c, struct err *ret_err);
 
 #endif

@@ -17,11 +17,11 @@
 #include "service/base/secret.h"
 #include "service/base/text.h"
 #include "service/crash.h"
-#include "service/kafka_client.h"
 #include "service/loop.h"
 #include "service/ops.h"
 #include "service/pipeline.h"
 #include "service/policy.h"
+#include "service/topics.h"
 
 #define EXIT_USAGE 2
 #define KEY_FILE_MOST 4096
@@ -152,7 +152,7 @@ wait_for_topics(const struct config *c, struct health *h, struct err *ret_err)
 	loop_signals(&set);
 	for (;;) {
 		atomic_store(&h->heartbeat_boot_ms, clock_boot_ms());
-		if (kafka_client_check_topics(c, ret_err) == 0)
+		if (topics_check(c, ret_err) == 0)
 			return 0;
 		if (ret_err->next == ERR_FATAL)
 			return -1;
