@@ -11,6 +11,7 @@
  */
 #include "workers/answer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "service/base/config.h"
@@ -73,8 +74,8 @@ same_permissions(const cJSON *array, const struct job *job)
 	cJSON_ArrayForEach(one, array) {
 		const cJSON *action, *resource;
 
-		if (!cJSON_IsObject(one) || !json_member(one, "action", &action) || !json_member(one, "resource", &resource) ||
-		    !cJSON_IsString(action) || !cJSON_IsString(resource))
+		if (!cJSON_IsObject(one) || !json_member(one, "action", &action) ||
+		    !json_member(one, "resource", &resource) || !cJSON_IsString(action) || !cJSON_IsString(resource))
 			goto out;
 		permission_set_add(got, action->valuestring, resource->valuestring);
 	}
@@ -189,5 +190,31 @@ answer_error_text(const unsigned char *body, size_t bytes, struct span managemen
 		(void)text_shown(span_str(message->valuestring), room);
 	}
 	cJSON_Delete(root);
+	return room;
+}
+
+/* Only the place: what follows it names nobody's mistake, and may hold anything. */
+static void
+cut_behind_host(char *location)
+{
+	char *host = strstr(location, "://");
+
+	host = host != NULL ? host + strlen("://") : location + strspn(location, "/");
+	host[strcspn(host, "/?#")] = '\0';
+}
+
+const char *
+answer_elsewhere(const char *location, struct span management_token, char room[ANSWER_TEXT_ROOM])
+{
+	char shown[TEXT_SHOWN_ROOM] = "";
+	char *copy = location != NULL ? secret_strdup(location) : NULL;
+
+	if (copy != NULL) {
+		cut_behind_host(copy);
+		conceal_secrets(copy, management_token);
+		(void)text_shown(span_str(copy), shown);
+	}
+	(void)snprintf(room, ANSWER_TEXT_ROOM, "the cluster's url is wrong, the API points to \"%s\"", shown);
+	secret_free(copy);
 	return room;
 }

@@ -21,4 +21,8 @@ const char *answer_read_created(const struct cluster *c, unsigned char *body, si
 const char *answer_error_text(const unsigned char *body, size_t bytes, struct span management_token,
     char room[TEXT_SHOWN_ROOM]);
 
+/* The same for an answer that would have us go elsewhere, by its Location; NULL: it has none. */
+#define ANSWER_TEXT_ROOM (TEXT_SHOWN_ROOM + 64)
+const char *answer_elsewhere(const char *location, struct span management_token, char room[ANSWER_TEXT_ROOM]);
+
 #endif

@@ -8,22 +8,18 @@
  * what its successor has given up on. A second question means that a reused connection died and libcurl would
  * quietly send the same POST again; the first may have been executed, so the answer is no.
  *
- * Nothing is followed, decoded or taken from the environment: no redirects, no compression, no proxy, no
- * netrc. HTTP/1.1, because libcurl's HTTP/2 is slower here and its buffers are not ours to wipe. Every option
- * is set for every call, on a handle that was reset after the one before, so that no call inherits anything
- * but connections.
+ * A create's answer goes into guarded memory, for it may hold a token; a list's is taken apart while it streams.
+ * Every option is set for every call, on a handle that was reset after the one before, so that no call inherits
+ * anything but connections.
  */
 #include "workers/call.h"
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "service/base/clock.h"
-#include "service/base/config.h"
 #include "service/base/durations.h"
 #include "service/base/err.h"
 #include "service/base/secret.h"
@@ -31,21 +27,23 @@
 #include "workers/answer.h"
 #include "workers/backoff.h"
 #include "workers/bodies.h"
+#include "workers/call_message.h"
+#include "workers/call_options.h"
+#include "workers/credential.h"
 #include "workers/list_scan.h"
 #include "workers/management_api.h"
 #include "workers/upstream.h"
 #include "workers/verdict.h"
 
-#define IDLE_CONNECTION_S 30L           /* below what load balancers wait before they close one under us */
-
 struct call {
 	CURL *easy;
 	struct bodies *bodies;
-	struct curl_slist headers[4];           /* the first one's data is the upstream's Authorization */
+	struct curl_slist headers[4];           /* the first one's data is the credential's */
 
 	/* of the job at work */
 	struct job *job;
-	const struct upstream *upstream;
+	struct upstream *upstream;
+	struct credential *credential;          /* held until the job is settled */
 	struct body *body;                      /* leased at the answer's first byte; NULL: none yet */
 	struct list_scan *scan;                 /* LIST: reads a 200 while it streams */
 	char *post;
@@ -156,38 +154,11 @@ answer_arrived(char *data, size_t size, size_t count, void *userp)
 
 /* ---- begin ---- */
 
-/* Who may answer, and over what. */
 static bool
-set_security(CURL *easy, const struct cluster *cluster)
+set_callbacks(struct call *c)
 {
-	bool plain = strncmp(cluster->url, "http://", 7) == 0;
-
-	if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https") != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) != CURLE_OK)
-		return false;
-	if (cluster->ca_file == NULL)
-		return true;
-	/* This authority instead of the system's, not beside them: the directory is a default, too. */
-	return curl_easy_setopt(easy, CURLOPT_CAINFO, cluster->ca_file) == CURLE_OK &&
-	    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
-}
-
-static bool
-set_transfer(struct call *c, uint64_t timeout_ms)
-{
-	uint64_t connect_ms = duration_ms(DURATION_CONNECT);
-
 	return curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c) == CURLE_OK &&
 	    curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->curl_says) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms) == CURLE_OK &&
 	    curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
 	    curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c) == CURLE_OK &&
 	    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, answer_arrived) == CURLE_OK &&
@@ -197,16 +168,21 @@ set_transfer(struct call *c, uint64_t timeout_ms)
 static bool
 set_headers(struct call *c)
 {
-	c->headers[0].data = c->upstream->authorization;
-	return curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_USERAGENT, "tokend/" TOKEND_VERSION) == CURLE_OK;
+	c->headers[0].data = credential_header(c->credential);
+	return curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK;
+}
+
+static bool
+set_url(struct call *c, const char *url)
+{
+	return curl_easy_setopt(c->easy, CURLOPT_URL, url) == CURLE_OK;         /* libcurl keeps a copy */
 }
 
 static bool
 set_create(struct call *c)
 {
 	c->post = management_api_create_body(c->job);
-	return c->post != NULL && curl_easy_setopt(c->easy, CURLOPT_URL, c->upstream->tokens_url) == CURLE_OK &&
+	return c->post != NULL && set_url(c, upstream_tokens_url(c->upstream)) &&
 	    curl_easy_setopt(c->easy, CURLOPT_POST, 1L) == CURLE_OK &&
 	    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(c->post)) == CURLE_OK &&
 	    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->post) == CURLE_OK;
@@ -215,15 +191,14 @@ set_create(struct call *c)
 static bool
 set_delete(struct call *c, const char *url)
 {
-	return curl_easy_setopt(c->easy, CURLOPT_URL, url) == CURLE_OK &&
-	    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, "DELETE") == CURLE_OK;
+	return set_url(c, url) && curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, "DELETE") == CURLE_OK;
 }
 
 static bool
 set_list(struct call *c)
 {
-	c->scan = list_scan_new(c->upstream->cluster, c->job->looked_for);
-	return c->scan != NULL && curl_easy_setopt(c->easy, CURLOPT_URL, c->upstream->tokens_url) == CURLE_OK &&
+	c->scan = list_scan_new(upstream_cluster(c->upstream), c->job->looked_for);
+	return c->scan != NULL && set_url(c, upstream_tokens_url(c->upstream)) &&
 	    curl_easy_setopt(c->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
 }
 
@@ -238,11 +213,11 @@ set_request(struct call *c, struct err *ret_err)
 		ok = set_create(c);
 		break;
 	case JOB_DELETE:
-		url = management_api_token_url(c->upstream->tokens_url, c->job->token_id, ret_err);
+		url = management_api_token_url(upstream_tokens_url(c->upstream), c->job->token_id, ret_err);
 		if (url == NULL)
 			return -1;
 		ok = set_delete(c, url);
-		free(url);                      /* libcurl keeps a copy */
+		free(url);
 		break;
 	case JOB_LIST:
 		ok = set_list(c);
@@ -251,7 +226,7 @@ set_request(struct call *c, struct err *ret_err)
 		assert(!"a verb that nobody knows");
 		abort();
 	}
-	return ok ? 0 : err_set(ret_err, ERR_RETRY, "libcurl has no memory for the request");
+	return ok ? 0 : err_set(ret_err, ERR_RETRY, "there was no memory for the request");
 }
 
 /* What is left of the job's time, at most the longest a call may take; how long a list may be nobody knows. */
@@ -271,23 +246,45 @@ prepare(struct call *c, struct err *ret_err)
 
 	if (timeout_ms < duration_ms(DURATION_CALL_LEAST))
 		return err_set(ret_err, ERR_RETRY, "too little time was left for a call");
-	if (!set_security(c->easy, c->upstream->cluster) || !set_transfer(c, timeout_ms) || !set_headers(c))
+	if (!call_options_set(c->easy, upstream_cluster(c->upstream), timeout_ms) || !set_callbacks(c) ||
+	    !set_headers(c))
 		return err_set(ret_err, ERR_RETRY, "libcurl does not take its options");
 	return set_request(c, ret_err);
 }
 
+/* Nothing came of it so far, whatever a caller left in it. */
+static void
+empty(struct job *job)
+{
+	job->left = false;
+	job->http_status = 0;
+	job->retry_after_ms = job->took_us = 0;
+	job->access_token = span_of(NULL, 0);
+	job->leased = NULL;
+	job->listed = NULL;
+	job->n_listed = job->n_tokens = 0;
+}
+
+void
+call_refuse(const struct upstream *u, struct job *job, const char *why)
+{
+	empty(job);
+	job->verdict = VERDICT_NOT_SENT;
+	call_message_failure(job, why);
+	upstream_count(u, job->verb, job->verdict, job->took_us);
+}
+
 int
-call_begin(struct call *c, const struct upstream *u, struct job *job)
+call_begin(struct call *c, struct upstream *u, struct job *job)
 {
 	struct err e;
 
 	assert(c->job == NULL);
 	c->job = job;
 	c->upstream = u;
+	c->credential = upstream_credential(u, clock_boot_ms());
 	c->began_us = clock_boot_us();
-	job->left = false;
-	job->listed = NULL;
-	job->n_listed = job->n_tokens = 0;
+	empty(job);
 	if (prepare(c, &e) == 0)
 		return 0;
 	(void)call_cut(c, e.text);
@@ -295,42 +292,6 @@ call_begin(struct call *c, const struct upstream *u, struct job *job)
 }
 
 /* ---- finish ---- */
-
-static const char *
-phrase(int status)
-{
-	static const struct { int status; const char *phrase; } phrases[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 301, "Moved Permanently" },
-		{ 302, "Found" }, { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" },
-		{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" },
-		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
-		{ 422, "Unprocessable Content" }, { 425, "Too Early" }, { 429, "Too Many Requests" },
-		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
-		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
-	};
-
-	for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)
-		if (phrases[i].status == status)
-			return phrases[i].phrase;
-	return "(an unusual status)";
-}
-
-__attribute__((format(printf, 2, 3)))
-static void
-say(struct job *job, const char *format, ...)
-{
-	char whole[JOB_MESSAGE_BYTES + TEXT_SHOWN_ROOM];
-	struct span cut;
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(whole, sizeof(whole), format, args);
-	va_end(args);
-	cut = text_cut(span_str(whole), sizeof(job->message) - 1);
-	memcpy(job->message, cut.data, cut.bytes);
-	job->message[cut.bytes] = '\0';
-}
 
 /* NULL: the answer to the create is a token that is what was asked for. Otherwise why it is not. */
 static const char *
@@ -340,7 +301,7 @@ read_created(struct call *c)
 		return "the answer is empty";
 	if (c->body->overlong)
 		return "the answer is longer than what was asked for can be";
-	return answer_read_created(c->upstream->cluster, c->body->data, c->body->bytes, c->job);
+	return answer_read_created(upstream_cluster(c->upstream), c->body->data, c->body->bytes, c->job);
 }
 
 /* The same for a list, which the job takes over. */
@@ -368,14 +329,24 @@ read_success(struct call *c)
 	return NULL;
 }
 
-static void
-read_retry_after(struct call *c)
+/* A header of the answer; NULL: there is no answer, or it has no such header. */
+static const char *
+header(const struct call *c, const char *name)
 {
 	struct curl_header *h;
 
-	c->job->retry_after_ms = 0;
-	if (c->job->http_status != 0 && curl_easy_header(c->easy, "Retry-After", 0, CURLH_HEADER, -1, &h) == CURLHE_OK)
-		c->job->retry_after_ms = backoff_retry_after_ms(span_str(h->value), clock_wall_ms() / 1000,
+	if (c->job->http_status == 0 || curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+		return NULL;
+	return h->value;
+}
+
+static void
+read_retry_after(struct call *c)
+{
+	const char *value = header(c, "Retry-After");
+
+	if (value != NULL)
+		c->job->retry_after_ms = backoff_retry_after_ms(span_str(value), clock_wall_ms() / 1000,
 		    duration_ms(DURATION_RETRY_AFTER_MOST));
 }
 
@@ -386,26 +357,25 @@ read_answer(struct call *c)
 	struct job *job = c->job;
 	struct exchange e = { .verb = job->verb, .left = job->left, .whole = true, .http_status = job->http_status };
 	const char *wrong = read_success(c);
-	char text[TEXT_SHOWN_ROOM] = "";
+	char text[ANSWER_TEXT_ROOM] = "";
 
 	e.as_asked = wrong == NULL;
 	job->verdict = verdict_of(&e);
-	if (wrong == NULL && job->http_status >= 300 && c->body != NULL && !c->body->overlong)
-		wrong = answer_error_text(c->body->data, c->body->bytes, c->upstream->management_token, text);
-	say(job, "%d %s%s%s", job->http_status, phrase(job->http_status), wrong != NULL && *wrong != '\0' ? ": " : "",
-	    wrong != NULL ? wrong : "");
+	if (job->verdict == VERDICT_REDIRECTED)
+		wrong = answer_elsewhere(header(c, "Location"), credential_token(c->credential), text);
+	else if (wrong == NULL && job->http_status >= 300 && c->body != NULL && !c->body->overlong)
+		wrong = answer_error_text(c->body->data, c->body->bytes, credential_token(c->credential), text);
+	call_message_answer(job, wrong);
 }
 
 /* None came, or not all of it. */
 static void
 note_failure(struct call *c, const char *trouble)
 {
-	struct job *job = c->job;
-	struct exchange e = { .verb = job->verb, .left = job->left, .whole = false };
-	char text[TEXT_SHOWN_ROOM];
+	struct exchange e = { .verb = c->job->verb, .left = c->job->left, .whole = false };
 
-	job->verdict = verdict_of(&e);
-	say(job, "%s", text_shown(span_str(trouble), text));
+	c->job->verdict = verdict_of(&e);
+	call_message_failure(c->job, trouble);
 }
 
 /* The token's memory goes with the job; everything else is wiped and forgotten. */
@@ -414,6 +384,8 @@ let_go(struct call *c)
 {
 	struct job *job = c->job;
 
+	if (job->verdict == VERDICT_CREDENTIAL)
+		upstream_refused(c->upstream, c->credential, clock_boot_ms());
 	if (job->verdict == VERDICT_CREATED && job->verb == JOB_CREATE)
 		job->leased = c->body;
 	else
@@ -426,23 +398,24 @@ let_go(struct call *c)
 	c->why = NULL;
 	c->curl_says[0] = '\0';
 	curl_easy_reset(c->easy);
+	credential_release(c->credential);
+	c->credential = NULL;
 	c->job = NULL;
-	job->took_us = clock_boot_us() - c->began_us;
-	upstream_count(c->upstream, job->verdict, job->took_us);
 	return job;
 }
 
 struct job *
 call_finish(struct call *c, int curl_code)
 {
+	c->job->took_us = clock_boot_us() - c->began_us;
 	c->job->http_status = http_status(c);
-	c->job->leased = NULL;
 	read_retry_after(c);
 	if (curl_code == CURLE_OK)
 		read_answer(c);
 	else
 		note_failure(c, c->why != NULL ? c->why :
 		    c->curl_says[0] != '\0' ? c->curl_says : curl_easy_strerror((CURLcode)curl_code));
+	upstream_count(c->upstream, c->job->verb, c->job->verdict, c->job->took_us);
 	return let_go(c);
 }
 

@@ -15,7 +15,10 @@ void call_free(struct call *c);
 
 /* Take the job on. 0: what call_easy gives may be added to a multi handle, and call_finish must follow. -1: it
  * is not to be started; the job is settled (NOT_SENT) and the slot free again. */
-int call_begin(struct call *c, const struct upstream *u, struct job *job);
+int call_begin(struct call *c, struct upstream *u, struct job *job);
+
+/* There is no slot to be had for the job: settle it, NOT_SENT. */
+void call_refuse(const struct upstream *u, struct job *job, const char *why);
 
 /* libcurl's easy handle (CURL *), whose CURLOPT_PRIVATE is the call. */
 void *call_easy(struct call *c);

@@ -184,10 +184,12 @@ check_home(struct list_scan *s, struct span account_id, struct span cluster_id)
 {
 	const struct cluster *c = s->cluster;
 
-	if (c->product != CLUSTER_DEDICATED || (span_is(account_id, c->account_id) && span_is(cluster_id, c->cluster_id)))
+	if (c->product != CLUSTER_DEDICATED)
+		return 0;
+	if (span_is(account_id, c->account_id) && span_is(cluster_id, c->cluster_id))
 		return 0;
 	if (!text_is_uuid(account_id) || !text_is_uuid(cluster_id))
-		return disbelieve(s, "token %zu of the list has no accountId and clusterId that are UUIDs", s->n_tokens);
+		return disbelieve(s, "token %zu of the list has no accountId or no clusterId", s->n_tokens);
 	return disbelieve(s, "token %zu of the list belongs to account %s, cluster %s", s->n_tokens,
 	    (const char *)account_id.data, (const char *)cluster_id.data);
 }
@@ -306,8 +308,6 @@ static const char *
 expected(enum place p)
 {
 	switch (p) {
-	case BEFORE_ARRAY:
-		return "a list";
 	case BEFORE_FIRST:
 		return "a token or the list's end";
 	case BEHIND_TOKEN:
@@ -315,7 +315,7 @@ expected(enum place p)
 	case BEHIND_COMMA:
 		return "another token";
 	default:
-		return "nothing more";
+		return "the answer's end";
 	}
 }
 
@@ -337,8 +337,11 @@ go_on_between(struct list_scan *s, unsigned char b)
 		s->place = BEHIND_ARRAY;
 	else if (b == ',' && s->place == BEHIND_TOKEN)
 		s->place = BEHIND_COMMA;
+	else if (s->place == BEFORE_ARRAY)
+		(void)disbelieve(s, "the answer begins with \"%s\": it is no JSON array",
+		    text_shown(span_of(&b, 1), shown));
 	else
-		(void)disbelieve(s, "behind %zu tokens stands \"%s\", and not %s", s->n_tokens,
+		(void)disbelieve(s, "behind %zu tokens of the list stands \"%s\" instead of %s", s->n_tokens,
 		    text_shown(span_of(&b, 1), shown), expected(s->place));
 	return 1;
 }

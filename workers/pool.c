@@ -1,378 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads that call the Management API.
+ * The threads that call the Management API, and the handing out of jobs among them.
  *
- * Each is one curl multi handle over epoll, with connections of its own: nothing is shared between threads but the
- * stock of guarded memory, so a thread more is a core more. A thread sleeps until a socket is ready, a letter lies in
- * its inbox or libcurl's timer is due; all that ended in one wake-up goes back as one chain, so the loop thread wakes
- * once for a burst.
- *
- * There is no queue and no limit here: the gates decide how many calls there are at once, and a job that comes in is
- * begun. Slots, and the memory of their handles, are kept for the next job.
- *
- * To stop, each thread finds the last letter in its inbox, behind all jobs; what is in flight then is cut.
+ * Nothing is shared between threads but the stock of guarded memory and the clusters' credentials, so a thread more
+ * is a core more. Jobs are dealt like cards: calls wait for the network far longer than they compute, so
+ * there is nothing to balance.
  */
 #include "workers/pool.h"
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-#include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/err.h"
+#include "service/base/mailbox.h"
 #include "service/base/secret.h"
 #include "workers/bodies.h"
-#include "workers/call.h"
 #include "workers/job.h"
 #include "workers/management_api.h"
 #include "workers/upstream.h"
+#include "workers/worker.h"
 
-#define EVENTS_AT_ONCE 64
-#define SLOTS_FIRST 16
-#define NEVER UINT64_MAX
-
-struct worker {
-	struct pool *pool;
-	struct mailbox *inbox;
-	struct mail last_letter;        /* found in the inbox: stop */
-
-	/* the submitter's */
-	pthread_t thread;
-	bool running;                   /* there is a thread to wait for */
-	struct mail *share, **share_end;        /* of the chain that is being handed out; empty in between */
-
-	/* the thread's own */
-	int epoll;
-	CURLM *multi;
-	uint64_t timer_at_ms;           /* boot clock: when libcurl wants to be called */
-	struct call **slots;            /* all there are */
-	struct call **idle;             /* those without a job; as much room */
-	size_t n_slots, n_idle, room;
-	struct mail *done, **done_end;  /* this wake-up's */
-	bool stopping;
+/* A worker, and what of the chain that is being handed out falls to it; empty in between. */
+struct share {
+	struct worker *worker;
+	struct mail *first, **end;
 };
 
 struct pool {
-	struct mailbox *outcomes;
-	struct upstream *upstreams; size_t n_upstreams;
-	struct bodies *bodies;
-	struct worker *workers; size_t n_workers;
-	size_t next_worker;             /* the submitter's: whose turn it is */
+	struct workshop shop;
+	struct share *shares; size_t n_shares;
+	size_t next;                    /* the submitter's: whose turn it is */
 };
-
-/* ---- a worker's slots and outcomes ---- */
-
-static void
-job_done(struct worker *w, struct job *job)
-{
-	job->mail.next = NULL;
-	*w->done_end = &job->mail;
-	w->done_end = &job->mail.next;
-}
-
-static void
-send_outcomes(struct worker *w)
-{
-	mailbox_push(w->pool->outcomes, w->done);
-	w->done = NULL;
-	w->done_end = &w->done;
-}
-
-static bool
-add_slot(struct worker *w)
-{
-	if (w->n_slots == w->room) {
-		size_t room = w->room > 0 ? 2 * w->room : SLOTS_FIRST;
-		struct call **slots = realloc(w->slots, room * sizeof(*slots)), **idle;
-
-		if (slots == NULL)
-			return false;
-		w->slots = slots;
-		idle = realloc(w->idle, room * sizeof(*idle));
-		if (idle == NULL)
-			return false;
-		w->idle = idle;
-		w->room = room;
-	}
-	w->slots[w->n_slots] = call_new(w->pool->bodies);
-	if (w->slots[w->n_slots] == NULL)
-		return false;
-	w->idle[w->n_idle++] = w->slots[w->n_slots++];
-	return true;
-}
-
-/* There is not even a slot to say it. */
-static void
-refuse(struct worker *w, struct job *job)
-{
-	job->verdict = VERDICT_NOT_SENT;
-	job->left = false;
-	job->http_status = 0;
-	job->retry_after_ms = job->took_us = 0;
-	job->leased = NULL;
-	job->listed = NULL;
-	job->n_listed = job->n_tokens = 0;
-	(void)snprintf(job->message, sizeof(job->message), "there was no memory for a call");
-	upstream_count(&w->pool->upstreams[job->cluster], VERDICT_NOT_SENT, 0);
-	job_done(w, job);
-}
-
-static void
-begin_job(struct worker *w, struct job *job)
-{
-	struct call *c;
-
-	assert(job->cluster < w->pool->n_upstreams);
-	if (w->n_idle == 0 && !add_slot(w)) {
-		refuse(w, job);
-		return;
-	}
-	c = w->idle[w->n_idle - 1];
-	if (call_begin(c, &w->pool->upstreams[job->cluster], job) != 0) {
-		job_done(w, job);
-		return;
-	}
-	if (curl_multi_add_handle(w->multi, call_easy(c)) != CURLM_OK) {
-		job_done(w, call_cut(c, "libcurl does not take the call"));
-		return;
-	}
-	w->n_idle--;
-}
-
-static void
-read_inbox(struct worker *w)
-{
-	struct mail *m = mailbox_take(w->inbox), *next;
-
-	for (; m != NULL; m = next) {
-		next = m->next;
-		if (m == &w->last_letter)
-			w->stopping = true;
-		else
-			begin_job(w, (struct job *)m);
-	}
-}
-
-/* ---- what libcurl asks us ---- */
-
-static int
-watch_socket(CURL *easy, curl_socket_t fd, int what, void *userp, void *socketp)
-{
-	struct worker *w = userp;
-	struct epoll_event event = { .data.fd = fd };
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, fd, NULL);
-		return 0;
-	}
-	event.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
-	if (epoll_ctl(w->epoll, socketp != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
-		return -1;
-	(void)curl_multi_assign(w->multi, fd, w);        /* from now on socketp says that it is watched */
-	return 0;
-}
-
-static int
-set_timer(CURLM *multi, long timeout_ms, void *userp)
-{
-	struct worker *w = userp;
-
-	(void)multi;
-	w->timer_at_ms = timeout_ms < 0 ? NEVER : clock_boot_ms() + (uint64_t)timeout_ms;
-	return 0;
-}
-
-/* ---- a worker's life ---- */
-
-static void
-drive_socket(struct worker *w, const struct epoll_event *event)
-{
-	int ready = (event->events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
-	    (event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (event->events & EPOLLERR ? CURL_CSELECT_ERR : 0);
-	int running;
-
-	(void)curl_multi_socket_action(w->multi, event->data.fd, ready, &running);
-}
-
-static void
-drive_timer(struct worker *w)
-{
-	int running;
-
-	if (clock_boot_ms() < w->timer_at_ms)
-		return;
-	w->timer_at_ms = NEVER;         /* libcurl sets it anew from inside */
-	(void)curl_multi_socket_action(w->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-}
-
-static void
-free_slot(struct worker *w, struct call *c)
-{
-	w->idle[w->n_idle++] = c;
-}
-
-static void
-collect_finished(struct worker *w)
-{
-	CURLMsg *m;
-	int left;
-
-	while ((m = curl_multi_info_read(w->multi, &left)) != NULL) {
-		CURL *easy = m->easy_handle;
-		CURLcode code = m->data.result;         /* m is gone once the handle is removed */
-		struct call *c;
-
-		(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &c);
-		(void)curl_multi_remove_handle(w->multi, easy);
-		job_done(w, call_finish(c, code));
-		free_slot(w, c);
-	}
-}
-
-static void
-cut_the_rest(struct worker *w)
-{
-	for (size_t i = 0; i < w->n_slots; i++) {
-		struct call *c = w->slots[i];
-
-		if (call_job(c) == NULL)
-			continue;
-		(void)curl_multi_remove_handle(w->multi, call_easy(c));
-		job_done(w, call_cut(c, "the service was stopped"));
-		free_slot(w, c);
-	}
-}
-
-static int
-sleep_ms(const struct worker *w)
-{
-	uint64_t now = clock_boot_ms();
-
-	if (w->timer_at_ms == NEVER)
-		return -1;
-	if (w->timer_at_ms <= now)
-		return 0;
-	return w->timer_at_ms - now < INT32_MAX ? (int)(w->timer_at_ms - now) : INT32_MAX;
-}
-
-static void *
-work(void *userp)
-{
-	struct worker *w = userp;
-
-	while (!w->stopping) {
-		struct epoll_event events[EVENTS_AT_ONCE];
-		int n = epoll_wait(w->epoll, events, EVENTS_AT_ONCE, sleep_ms(w));
-
-		for (int i = 0; i < n; i++) {
-			if (events[i].data.fd == mailbox_fd(w->inbox))
-				read_inbox(w);
-			else
-				drive_socket(w, &events[i]);
-		}
-		drive_timer(w);
-		collect_finished(w);
-		send_outcomes(w);
-	}
-	cut_the_rest(w);
-	send_outcomes(w);
-	return NULL;
-}
-
-/* ---- making and ending ---- */
-
-static int
-open_worker(struct worker *w, struct pool *p, struct err *ret_err)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	long connections = 0;
-
-	w->pool = p;
-	w->epoll = -1;
-	w->timer_at_ms = NEVER;
-	w->done_end = &w->done;
-	w->share_end = &w->share;
-	for (size_t i = 0; i < p->n_upstreams; i++)
-		connections += (long)p->upstreams[i].cluster->max_concurrency;
-
-	w->inbox = mailbox_new(ret_err);
-	if (w->inbox == NULL)
-		return -1;
-	w->multi = curl_multi_init();
-	if (w->multi == NULL ||
-	    curl_multi_setopt(w->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) != CURLM_OK ||
-	    curl_multi_setopt(w->multi, CURLMOPT_SOCKETDATA, w) != CURLM_OK ||
-	    curl_multi_setopt(w->multi, CURLMOPT_TIMERFUNCTION, set_timer) != CURLM_OK ||
-	    curl_multi_setopt(w->multi, CURLMOPT_TIMERDATA, w) != CURLM_OK ||
-	    curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, connections) != CURLM_OK)
-		return err_set(ret_err, ERR_FATAL, "libcurl has no multi handle for a worker");
-	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	event.data.fd = mailbox_fd(w->inbox);
-	if (w->epoll < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, event.data.fd, &event) != 0)
-		return err_set(ret_err, ERR_FATAL, "no epoll for a worker: %s", strerror(errno));
-	return 0;
-}
-
-/* Signals are the main thread's. That goes for SIGPIPE, too, which OpenSSL may raise: blocked, it does nothing. */
-static int
-start_worker(struct worker *w, size_t number, struct err *ret_err)
-{
-	char name[16];
-	sigset_t all, before;
-	int rc;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&w->thread, NULL, work, w);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc != 0)
-		return err_set(ret_err, ERR_FATAL, "no thread for a worker: %s", strerror(rc));
-	w->running = true;
-	(void)snprintf(name, sizeof(name), "worker-%zu", number);
-	(void)pthread_setname_np(w->thread, name);
-	return 0;
-}
-
-static void
-close_worker(struct worker *w)
-{
-	for (size_t i = 0; i < w->n_slots; i++)
-		call_free(w->slots[i]);
-	free(w->slots);
-	free(w->idle);
-	(void)curl_multi_cleanup(w->multi);
-	if (w->epoll >= 0)
-		(void)close(w->epoll);
-	mailbox_free(w->inbox);
-}
 
 static int
 fill_pool(struct pool *p, const struct pool_options *o, struct err *ret_err)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t threads = o->threads > 0 ? o->threads : cpus > 0 ? (size_t)cpus : 1;
+	struct workshop *shop = &p->shop;
 
-	p->upstreams = calloc(o->n_clusters, sizeof(*p->upstreams));
-	p->workers = calloc(threads, sizeof(*p->workers));
-	p->bodies = bodies_new();
-	if (p->upstreams == NULL || p->workers == NULL || p->bodies == NULL)
+	shop->outcomes = o->outcomes;
+	shop->upstreams = calloc(o->n_clusters, sizeof(struct upstream *));
+	shop->bodies = bodies_new();
+	p->shares = calloc(threads, sizeof(*p->shares));
+	if (shop->upstreams == NULL || shop->bodies == NULL || p->shares == NULL)
 		return err_set(ret_err, ERR_FATAL, "no memory for %zu workers", threads);
-	for (; p->n_upstreams < o->n_clusters; p->n_upstreams++)
-		if (upstream_init(&p->upstreams[p->n_upstreams], &o->clusters[p->n_upstreams], ret_err) != 0)
-			return -1;
-	while (p->n_workers < threads) {
-		struct worker *w = &p->workers[p->n_workers++];
+	for (; shop->n_upstreams < o->n_clusters; shop->n_upstreams++) {
+		struct upstream *u = upstream_new(&o->clusters[shop->n_upstreams], ret_err);
 
-		if (open_worker(w, p, ret_err) != 0 || start_worker(w, p->n_workers - 1, ret_err) != 0)
+		if (u == NULL)
+			return -1;
+		shop->upstreams[shop->n_upstreams] = u;
+	}
+	for (; p->n_shares < threads; p->n_shares++) {
+		struct share *s = &p->shares[p->n_shares];
+
+		s->end = &s->first;
+		if ((s->worker = worker_new(shop, p->n_shares, ret_err)) == NULL)
 			return -1;
 	}
 	return 0;
@@ -396,7 +83,6 @@ pool_new(const struct pool_options *o, struct err *ret_err)
 		curl_global_cleanup();
 		return NULL;
 	}
-	p->outcomes = o->outcomes;
 	if (fill_pool(p, o, ret_err) == 0)
 		return p;
 	pool_free(p);
@@ -409,27 +95,27 @@ pool_submit(struct pool *p, struct job *chain)
 	struct mail *m = chain != NULL ? &chain->mail : NULL, *next;
 
 	for (; m != NULL; m = next) {
-		struct worker *w = &p->workers[p->next_worker];
+		struct share *s = &p->shares[p->next];
 
 		next = m->next;
 		m->next = NULL;
-		*w->share_end = m;
-		w->share_end = &m->next;
-		p->next_worker = (p->next_worker + 1) % p->n_workers;
+		*s->end = m;
+		s->end = &m->next;
+		p->next = (p->next + 1) % p->n_shares;
 	}
-	for (size_t i = 0; i < p->n_workers; i++) {
-		struct worker *w = &p->workers[i];
+	for (size_t i = 0; i < p->n_shares; i++) {
+		struct share *s = &p->shares[i];
 
-		mailbox_push(w->inbox, w->share);
-		w->share = NULL;
-		w->share_end = &w->share;
+		worker_hand(s->worker, s->first);
+		s->first = NULL;
+		s->end = &s->first;
 	}
 }
 
 void
 pool_return(struct pool *p, struct job *job)
 {
-	bodies_give_back(p->bodies, job->leased);
+	bodies_give_back(p->shop.bodies, job->leased);
 	job->leased = NULL;
 	job->access_token = span_of(NULL, 0);
 	free(job->listed);
@@ -437,17 +123,21 @@ pool_return(struct pool *p, struct job *job)
 	job->n_listed = 0;
 }
 
+/* One of them is enough: what it reads, all use. */
+void
+pool_reload(struct pool *p)
+{
+	worker_reload(p->shares[0].worker);
+}
+
+/* All are asked before one is waited for. */
 void
 pool_stop(struct pool *p)
 {
-	for (size_t i = 0; i < p->n_workers; i++)
-		if (p->workers[i].running)
-			mailbox_push(p->workers[i].inbox, &p->workers[i].last_letter);
-	for (size_t i = 0; i < p->n_workers; i++) {
-		if (p->workers[i].running)
-			(void)pthread_join(p->workers[i].thread, NULL);
-		p->workers[i].running = false;
-	}
+	for (size_t i = 0; i < p->n_shares; i++)
+		worker_ask_to_stop(p->shares[i].worker);
+	for (size_t i = 0; i < p->n_shares; i++)
+		worker_join(p->shares[i].worker);
 }
 
 void
@@ -456,13 +146,13 @@ pool_free(struct pool *p)
 	if (p == NULL)
 		return;
 	pool_stop(p);
-	for (size_t i = 0; i < p->n_workers; i++)
-		close_worker(&p->workers[i]);
-	free(p->workers);
-	for (size_t i = 0; i < p->n_upstreams; i++)
-		upstream_close(&p->upstreams[i]);
-	free(p->upstreams);
-	bodies_free(p->bodies);
+	for (size_t i = 0; i < p->n_shares; i++)
+		worker_free(p->shares[i].worker);
+	free(p->shares);
+	for (size_t i = 0; i < p->shop.n_upstreams; i++)
+		upstream_free(p->shop.upstreams[i]);
+	free(p->shop.upstreams);
+	bodies_free(p->shop.bodies);
 	free(p);
 	curl_global_cleanup();
 }

@@ -29,6 +29,11 @@ void pool_submit(struct pool *p, struct job *chain);
  * job->leased and job->listed become NULL. Any thread; a job that brought nothing may be returned, too. */
 void pool_return(struct pool *p, struct job *job);
 
+/* Read the clusters' management tokens again (SIGHUP, or a file that changed), on a worker's thread: never blocks.
+ * Calls in flight keep the token they began with. The log and the metrics say what came of it. Any thread, until
+ * pool_stop. */
+void pool_reload(struct pool *p);
+
 /* Stop: calls in flight are cut, their jobs come back (AMBIGUOUS when they may have left). Then the threads end.
  * Nothing is submitted any more, pool_return still works. */
 void pool_stop(struct pool *p);

@@ -31,14 +31,16 @@ static const struct { uint64_t us; const char *le; } buckets[] = {
 };
 #define N_BUCKETS (sizeof(buckets) / sizeof(buckets[0]))
 
+#define LABELS_MOST 3
+
 enum kind { COUNTER, GAUGE, HISTOGRAM };
 static const char *const kind_names[] = { "counter", "gauge", "histogram" };
 
 static const struct row {
 	enum kind kind;
-	const char *name, *label1, *label2, *help;
+	const char *name, *labels[LABELS_MOST], *help;
 } table[METRIC_COUNT] = {
-#define ROW(id, kind, name, label1, label2, help) { kind, name, label1, label2, help },
+#define ROW(id, kind, name, label1, label2, label3, help) { kind, name, { label1, label2, label3 }, help },
 	METRICS(ROW)
 #undef ROW
 };
@@ -69,7 +71,7 @@ print_escaped(FILE *out, const char *value)
 
 /* Out of memory aborts, as in base/arena.c. */
 static char *
-labels_of(const struct row *row, const char *value1, const char *value2)
+labels_of(const struct row *row, const char *const values[LABELS_MOST])
 {
 	char *text = NULL;
 	size_t bytes;
@@ -77,14 +79,9 @@ labels_of(const struct row *row, const char *value1, const char *value2)
 
 	if (out == NULL)
 		abort();
-	if (row->label1[0] != '\0') {
-		(void)fprintf(out, "%s=\"", row->label1);
-		print_escaped(out, value1 != NULL ? value1 : "");
-		(void)fputc('"', out);
-	}
-	if (row->label2[0] != '\0') {
-		(void)fprintf(out, ",%s=\"", row->label2);
-		print_escaped(out, value2 != NULL ? value2 : "");
+	for (int i = 0; i < LABELS_MOST && row->labels[i][0] != '\0'; i++) {
+		(void)fprintf(out, "%s%s=\"", i > 0 ? "," : "", row->labels[i]);
+		print_escaped(out, values[i] != NULL ? values[i] : "");
 		(void)fputc('"', out);
 	}
 	if (fclose(out) != 0)
@@ -116,11 +113,18 @@ find_or_add(enum metric m, char *labels)
 struct series *
 metrics_at(enum metric m, const char *value1, const char *value2)
 {
+	return metrics_at3(m, value1, value2, NULL);
+}
+
+struct series *
+metrics_at3(enum metric m, const char *value1, const char *value2, const char *value3)
+{
+	const char *const values[LABELS_MOST] = { value1, value2, value3 };
 	struct series *s;
 	char *labels;
 
 	assert(m < METRIC_COUNT);
-	labels = labels_of(&table[m], value1, value2);
+	labels = labels_of(&table[m], values);
 	(void)pthread_mutex_lock(&lock);
 	s = find_or_add(m, labels);
 	(void)pthread_mutex_unlock(&lock);
@@ -201,7 +205,7 @@ static void
 print_ours(FILE *out)
 {
 	for (int m = 0; m < METRIC_COUNT; m++) {
-		if (table[m].label1[0] == '\0')
+		if (table[m].labels[0][0] == '\0')
 			(void)metrics_at((enum metric)m, NULL, NULL);
 		(void)pthread_mutex_lock(&lock);
 		print_head(out, table[m].name, kind_names[table[m].kind], table[m].help);

@@ -14,43 +14,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ROW(id, kind, name, label1, label2, help): unused labels are "". */
+/* ROW(id, kind, name, label1, label2, label3, help): unused labels are "". */
 #define METRICS(ROW) \
-	ROW(REQUESTS, COUNTER, "tokend_requests_total", "method", "code", \
+	ROW(REQUESTS, COUNTER, "tokend_requests_total", "method", "code", "", \
 	    "Replies committed, by method and status code.") \
-	ROW(DEAD_LETTERS, COUNTER, "tokend_dead_letters_total", "reason", "", \
+	ROW(DEAD_LETTERS, COUNTER, "tokend_dead_letters_total", "reason", "", "", \
 	    "Records that could not be answered, by reason.") \
-	ROW(API_REQUESTS, COUNTER, "tokend_api_requests_total", "cluster", "class", \
-	    "Calls of the Management API, by what they came to.") \
-	ROW(RETRIES, COUNTER, "tokend_retries_total", "cluster", "reason", \
+	ROW(API_REQUESTS, COUNTER, "tokend_api_requests_total", "cluster", "verb", "class", \
+	    "Calls of the Management API, by what they asked for and what they came to.") \
+	ROW(RETRIES, COUNTER, "tokend_retries_total", "cluster", "reason", "", \
 	    "Attempts that were followed by another wait.") \
-	ROW(TRANSACTIONS, COUNTER, "tokend_transactions_total", "result", "", "Kafka transactions, by result.") \
-	ROW(REBALANCES, COUNTER, "tokend_rebalances_total", "", "", "Assignments received from the consumer group.") \
-	ROW(LOST_STRINGS, COUNTER, "tokend_lost_strings_total", "cluster", "", \
+	ROW(TRANSACTIONS, COUNTER, "tokend_transactions_total", "result", "", "", "Kafka transactions, by result.") \
+	ROW(REBALANCES, COUNTER, "tokend_rebalances_total", "", "", "", \
+	    "Assignments received from the consumer group.") \
+	ROW(LOST_STRINGS, COUNTER, "tokend_lost_strings_total", "cluster", "", "", \
 	    "Tokens created by a call whose partition was lost meanwhile.") \
-	ROW(REQUEST_SECONDS, HISTOGRAM, "tokend_request_duration_seconds", "", "", \
+	ROW(RELOADS, COUNTER, "tokend_reload_total", "what", "result", "", \
+	    "Files read anew while the process runs: changed, unchanged, failed.") \
+	ROW(REQUEST_SECONDS, HISTOGRAM, "tokend_request_duration_seconds", "", "", "", \
 	    "From the record's timestamp to its committed reply.") \
-	ROW(API_SECONDS, HISTOGRAM, "tokend_api_request_duration_seconds", "cluster", "", \
+	ROW(API_SECONDS, HISTOGRAM, "tokend_api_request_duration_seconds", "cluster", "verb", "", \
 	    "One call of the Management API.") \
-	ROW(COMMIT_SECONDS, HISTOGRAM, "tokend_commit_duration_seconds", "", "", \
+	ROW(COMMIT_SECONDS, HISTOGRAM, "tokend_commit_duration_seconds", "", "", "", \
 	    "One Kafka transaction, begin to acknowledgement.") \
-	ROW(INFLIGHT, GAUGE, "tokend_inflight", "cluster", "", "Calls in flight.") \
-	ROW(CONCURRENCY, GAUGE, "tokend_concurrency_limit", "cluster", "", "Calls that the cluster is allowed now.") \
-	ROW(BREAKER_OPEN, GAUGE, "tokend_breaker_open", "cluster", "", \
+	ROW(INFLIGHT, GAUGE, "tokend_inflight", "cluster", "", "", "Calls in flight.") \
+	ROW(CONCURRENCY, GAUGE, "tokend_concurrency_limit", "cluster", "", "", \
+	    "Calls that the cluster is allowed now.") \
+	ROW(BREAKER_OPEN, GAUGE, "tokend_breaker_open", "cluster", "", "", \
 	    "1 while the cluster is left alone after failures.") \
-	ROW(CLUSTER_SHUT, GAUGE, "tokend_cluster_shut", "cluster", "", \
+	ROW(CLUSTER_SHUT, GAUGE, "tokend_cluster_shut", "cluster", "", "", \
 	    "1 when the cluster takes no requests, because a marker did not come back.") \
-	ROW(PENDING, GAUGE, "tokend_pending", "", "", "Requests taken and not answered yet.") \
-	ROW(ASSIGNED, GAUGE, "tokend_assigned_partitions", "", "", "Partitions held.") \
-	ROW(JOURNAL_ENTRIES, GAUGE, "tokend_journal_entries", "", "", "Requests remembered.") \
-	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", \
+	ROW(PENDING, GAUGE, "tokend_pending", "", "", "", "Requests taken and not answered yet.") \
+	ROW(ASSIGNED, GAUGE, "tokend_assigned_partitions", "", "", "", "Partitions held.") \
+	ROW(JOURNAL_ENTRIES, GAUGE, "tokend_journal_entries", "", "", "", "Requests remembered.") \
+	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", "", \
 	    "Partitions closed because their journal cannot be trusted.") \
-	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", \
+	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", "", \
 	    "Records behind the end of the partition, at the last read.") \
-	ROW(BUILD_INFO, GAUGE, "tokend_build_info", "version", "librdkafka", "Always 1.")
+	ROW(SECRET_LOADED, GAUGE, "tokend_secret_reload_timestamp_seconds", "secret", "", "", \
+	    "Unix time since which the secret has been in use as it is now.") \
+	ROW(BUILD_INFO, GAUGE, "tokend_build_info", "version", "librdkafka", "", "Always 1.")
 
 enum metric {
-#define ROW(id, kind, name, label1, label2, help) METRIC_##id,
+#define ROW(id, kind, name, label1, label2, label3, help) METRIC_##id,
 	METRICS(ROW)
 #undef ROW
 	METRIC_COUNT
@@ -58,8 +64,9 @@ enum metric {
 
 struct series;                           /* one metric with its labels' values; lives as long as the process */
 
-/* The series; value1 and value2 are copied, NULL or "" where the metric has no such label. */
+/* The series; values are copied, NULL or "" where the metric has no such label. */
 struct series *metrics_at(enum metric m, const char *value1, const char *value2);
+struct series *metrics_at3(enum metric m, const char *value1, const char *value2, const char *value3);
 
 void metrics_add(struct series *s, uint64_t by);          /* counter */
 void metrics_set(struct series *s, int64_t value);        /* gauge */

@@ -148,8 +148,8 @@ what_is_no_list_is_not_believed(void **state)
 {
 	(void)state;
 	refused("", "empty");
-	refused("{\"code\":500,\"message\":\"oh\"}", "behind 0 tokens stands \"{\", and not a list");
-	refused("[" TOKEN("0", "", "") "] x", "and not nothing more");
+	refused("{\"code\":500,\"message\":\"oh\"}", "the answer begins with \"{\": it is no JSON array");
+	refused("[" TOKEN("0", "", "") "] x", "behind 1 tokens of the list stands \"x\" instead of the answer's end");
 }
 
 int

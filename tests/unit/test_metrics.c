@@ -62,7 +62,7 @@ static void
 help_and_type_stand_once_before_their_series(void **state)
 {
 	static const char *const names[] = {
-#define ROW(id, kind, name, label1, label2, help) name,
+#define ROW(id, kind, name, label1, label2, label3, help) name,
 		METRICS(ROW)
 #undef ROW
 		"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds",
@@ -113,6 +113,23 @@ counts_what_happened(void **state)
 }
 
 static void
+as_many_labels_as_the_metric_has(void **state)
+{
+	size_t bytes;
+	char *text;
+
+	(void)state;
+	metrics_add(metrics_at3(METRIC_API_REQUESTS, "prod", "create", "created"), 1);
+	metrics_add(metrics_at3(METRIC_API_REQUESTS, "prod", "list", "created"), 2);
+	metrics_add(metrics_at(METRIC_DEAD_LETTERS, "skip", NULL), 4);
+	text = metrics_text(&bytes);
+	assert_line(text, "tokend_api_requests_total{cluster=\"prod\",verb=\"create\",class=\"created\"} 1");
+	assert_line(text, "tokend_api_requests_total{cluster=\"prod\",verb=\"list\",class=\"created\"} 2");
+	assert_line(text, "tokend_dead_letters_total{reason=\"skip\"} 4");
+	free(text);
+}
+
+static void
 labels_are_escaped(void **state)
 {
 	size_t bytes;
@@ -128,7 +145,7 @@ labels_are_escaped(void **state)
 static void
 buckets_are_cumulative_and_in_seconds(void **state)
 {
-	struct series *s = metrics_at(METRIC_API_SECONDS, "prod", NULL);
+	struct series *s = metrics_at(METRIC_API_SECONDS, "p", "create");
 	size_t bytes;
 	char *text;
 
@@ -139,13 +156,13 @@ buckets_are_cumulative_and_in_seconds(void **state)
 	metrics_observe(s, 60000000);
 	metrics_observe(s, 61000000);
 	text = metrics_text(&bytes);
-	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"prod\",le=\"0.005\"} 2");
-	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"prod\",le=\"0.01\"} 3");
-	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"prod\",le=\"30\"} 3");
-	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"prod\",le=\"60\"} 4");
-	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"prod\",le=\"+Inf\"} 5");
-	assert_line(text, "tokend_api_request_duration_seconds_sum{cluster=\"prod\"} 121.010001");
-	assert_line(text, "tokend_api_request_duration_seconds_count{cluster=\"prod\"} 5");
+	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"p\",verb=\"create\",le=\"0.005\"} 2");
+	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"p\",verb=\"create\",le=\"0.01\"} 3");
+	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"p\",verb=\"create\",le=\"30\"} 3");
+	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"p\",verb=\"create\",le=\"60\"} 4");
+	assert_line(text, "tokend_api_request_duration_seconds_bucket{cluster=\"p\",verb=\"create\",le=\"+Inf\"} 5");
+	assert_line(text, "tokend_api_request_duration_seconds_sum{cluster=\"p\",verb=\"create\"} 121.010001");
+	assert_line(text, "tokend_api_request_duration_seconds_count{cluster=\"p\",verb=\"create\"} 5");
 	free(text);
 }
 
@@ -201,6 +218,7 @@ main(void)
 		cmocka_unit_test(unlabelled_ones_are_there_from_the_start),
 		cmocka_unit_test(help_and_type_stand_once_before_their_series),
 		cmocka_unit_test(counts_what_happened),
+		cmocka_unit_test(as_many_labels_as_the_metric_has),
 		cmocka_unit_test(labels_are_escaped),
 		cmocka_unit_test(buckets_are_cumulative_and_in_seconds),
 		cmocka_unit_test(the_process_is_seen),

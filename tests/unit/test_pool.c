@@ -523,8 +523,9 @@ calls_are_counted(void **state)
 	SCRIPT(r, { ERROR("409 Conflict", "", ""), false });
 	expect(run(r, a_create()), VERDICT_CONFLICT, true);
 	text = metrics_text(&bytes);
-	assert_non_null(strstr(text, "tokend_api_requests_total{cluster=\"prod\",class=\"conflict\"} 1\n"));
-	assert_non_null(strstr(text, "tokend_api_request_duration_seconds_count{cluster=\"prod\"}"));
+	assert_non_null(strstr(text,
+	    "tokend_api_requests_total{cluster=\"prod\",verb=\"create\",class=\"conflict\"} 1\n"));
+	assert_non_null(strstr(text, "tokend_api_request_duration_seconds_count{cluster=\"prod\",verb=\"create\"}"));
 	free(text);
 }
 
