@@ -49,6 +49,8 @@ struct command {
 };
 
 extern const struct command init_command;
+extern const struct command policy_check_command;
+extern const struct command policy_explain_command;
 extern const struct command token_create_command;
 extern const struct command topics_create_command;
 

@@ -28,7 +28,8 @@
 #define TIMEOUT_DEFAULT_MS 60000
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const struct command *const commands[] = { &init_command, &token_create_command, &topics_create_command };
+static const struct command *const commands[] = { &init_command, &token_create_command, &topics_create_command,
+	&policy_check_command, &policy_explain_command };
 
 static const struct option global_rows[] = {
 	{ "config", 0, OPTION_TEXT, offsetof(struct globals, config), 0, "FILE",
