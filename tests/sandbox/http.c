@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmicrohttpd, wrapped for a server that must be able to misbehave on purpose.
- *
- * A plan that waits suspends its connection; one thread for all servers resumes what is due. So a held call costs a connection and no thread.
- * Cutting is refusing to answer: libmicrohttpd then closes the connection. */
-#include "tests/sandbox/http.h"
-
+/* libmicrohttpd, wrapped for a server that must be able to misbehave on purpose. What is as it should be, libmicrohttpd
+ * answers; a plan that waits goes to http_wait.c first, and one that it could not carry out to http_raw.c. */
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
-#include <errno.h>
+#include <ctype.h>
 #include <microhttpd.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "service/base/clock.h"
 #include "service/base/err.h"
+#include "tests/sandbox/http_private.h"
 
 #define BODY_MOST (4u * 1024 * 1024)
 #define CONNECTIONS_MOST 4096
 #define THREADS 2
-#define LOOK_MS 50              /* how often a held call's client is looked for */
 
 struct http_server {
 	struct MHD_Daemon *daemon;
@@ -30,178 +24,59 @@ struct http_server {
 	void *context;
 };
 
-/* A request and what the server knows about it. */
-struct exchange {
-	struct http_request request;    /* first */
-	unsigned char *body;
-	size_t bytes, room;
-	bool planned, waited, suspended;
-	uint64_t due_boot_ms;           /* of a held call: when to look for its client again */
-	int fd;
-	struct exchange *next;          /* in the list of those that wait */
-};
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	pthread_t thread;
-	unsigned servers, count;
-	bool over;
-	struct exchange *first;
-} waiting = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-
-/* ---- plans that wait ----------------------------------------------------------------------------------------------- */
-
-enum which { WHICH_DUE, WHICH_HELD, WHICH_ALL };
-
-/* Has a held call's client closed? A suspended connection is not polled by libmicrohttpd, so nobody else would see it. */
-static bool
-gone(struct exchange *x, uint64_t now)
-{
-	char byte;
-	ssize_t n;
-
-	if (x->due_boot_ms > now)
-		return false;
-	x->due_boot_ms = now + LOOK_MS;
-	n = recv(x->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
-/* The lock is held. */
-static unsigned
-resume(enum which which)
-{
-	uint64_t now = clock_boot_ms();
-	struct exchange **at = &waiting.first;
-	unsigned n = 0;
-
-	while (*at != NULL) {
-		struct exchange *x = *at;
-
-		bool now_it = which == WHICH_ALL || (which == WHICH_HELD && x->request.hold) ||
-		    (which == WHICH_DUE && (x->request.hold ? gone(x, now) : x->due_boot_ms <= now));
-
-		if (!now_it) {
-			at = &x->next;
-			continue;
-		}
-		*at = x->next;
-		waiting.count--;
-		n++;
-		MHD_resume_connection(x->request.connection);
-	}
-	return n;
-}
-
-static void *
-resumer(void *arg)
-{
-	(void)arg;
-	pthread_mutex_lock(&waiting.lock);
-	while (!waiting.over) {
-		struct timespec until;
-
-		resume(WHICH_DUE);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 5 * 1000 * 1000;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000L;
-		}
-		if (waiting.first == NULL)
-			pthread_cond_wait(&waiting.changed, &waiting.lock);
-		else
-			pthread_cond_timedwait(&waiting.changed, &waiting.lock, &until);
-	}
-	pthread_mutex_unlock(&waiting.lock);
-	return NULL;
-}
-
-static void
-suspend(struct exchange *x)
-{
-	pthread_mutex_lock(&waiting.lock);
-	x->due_boot_ms = clock_boot_ms() + x->request.delay_ms;
-	x->fd = MHD_get_connection_info(x->request.connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	x->next = waiting.first;
-	waiting.first = x;
-	waiting.count++;
-	MHD_suspend_connection(x->request.connection);
-	pthread_cond_signal(&waiting.changed);
-	pthread_mutex_unlock(&waiting.lock);
-}
-
-unsigned
-http_release(void)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&waiting.lock);
-	n = resume(WHICH_HELD);
-	pthread_mutex_unlock(&waiting.lock);
-	return n;
-}
-
-unsigned
-http_waiting(void)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&waiting.lock);
-	n = waiting.count;
-	pthread_mutex_unlock(&waiting.lock);
-	return n;
-}
-
 /* ---- carrying a plan out ------------------------------------------------------------------------------------------- */
 
-/* Half of the body, then an error. */
-static ssize_t
-half(void *cls, uint64_t at, char *to, size_t most)
+int
+http_socket(const struct exchange *x)
 {
-	struct exchange *x = cls;
-	size_t n = strlen(x->request.answer) / 2;
+	return MHD_get_connection_info(x->request.connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
 
-	if (at >= n)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	n -= at;
-	if (n > most)
-		n = most;
-	memcpy(to, x->request.answer + at, n);
-	return (ssize_t)n;
+/* By hand: as much as goes now; the rest while it is suspended, and then there is nothing more to say. */
+static enum MHD_Result
+write_raw(struct exchange *x)
+{
+	if (x->raw != NULL)
+		return MHD_NO;
+	http_raw_begin(x);
+	if (!http_raw_step(x, clock_boot_ms()))
+		return MHD_NO;
+	http_wait_suspend(x);
+	return MHD_YES;
 }
 
 static enum MHD_Result
 carry_out(struct exchange *x)
 {
 	struct http_request *r = &x->request;
-	const char *answer = r->answer != NULL ? r->answer : "";
 	struct MHD_Response *response;
 	enum MHD_Result rc;
 
-	if (r->how == HTTP_CUT)
-		return MHD_NO;
-	if (r->how == HTTP_CUT_MID_BODY)
-		response = MHD_create_response_from_callback(strlen(answer), 1024, half, x, NULL);
-	else
-		response = MHD_create_response_from_buffer(strlen(answer), (void *)(uintptr_t)answer, MHD_RESPMEM_MUST_COPY);
+	if (http_raw_wanted(r))
+		return write_raw(x);
+	response = MHD_create_response_from_buffer(r->answer != NULL ? strlen(r->answer) : 0, r->answer, MHD_RESPMEM_PERSISTENT);
 	if (r->answer != NULL)
-		MHD_add_response_header(response, "Content-Type", "application/json");
-	if (r->answered != NULL && r->how == HTTP_SEND)
-		r->answered(r->about, true);    /* before it leaves: whoever has the answer finds it in the truth */
+		MHD_add_response_header(response, "Content-Type", r->content_type != NULL ? r->content_type : "application/json");
 	if (r->retry_after[0] != '\0')
 		MHD_add_response_header(response, "Retry-After", r->retry_after);
+	if (r->location[0] != '\0')
+		MHD_add_response_header(response, "Location", r->location);
+	if (r->answered != NULL)
+		r->answered(r->about, true);    /* before it leaves: whoever has the answer finds it in the truth */
+	x->told = true;
 	rc = MHD_queue_response(r->connection, (unsigned)r->status, response);
 	MHD_destroy_response(response);
 	return rc;
 }
 
+/* What is too large is read to its end all the same, or its sender would not hear why. */
 static enum MHD_Result
 take_body(struct exchange *x, const char *data, size_t bytes)
 {
 	if (x->bytes + bytes > BODY_MOST)
-		return MHD_NO;
+		x->too_large = true;
+	if (x->too_large)
+		return MHD_YES;
 	if (x->bytes + bytes > x->room) {
 		x->room = 2 * (x->bytes + bytes);
 		if ((x->body = realloc(x->body, x->room)) == NULL)
@@ -237,11 +112,14 @@ on_request(void *cls, struct MHD_Connection *connection, const char *path, const
 		x->request.body = span_of(x->body, x->bytes);
 		x->request.path = path;
 		x->request.method = method;
-		s->handler(&x->request, s->context);
+		if (x->too_large)
+			http_status(&x->request, 413);
+		else
+			s->handler(&x->request, s->context);
 	}
 	if ((x->request.hold || x->request.delay_ms > 0) && !x->waited) {
 		x->waited = true;
-		suspend(x);
+		http_wait_suspend(x);
 		return MHD_YES;
 	}
 	return carry_out(x);
@@ -256,8 +134,10 @@ on_completed(void *cls, struct MHD_Connection *connection, void **state, enum MH
 	(void)connection;
 	if (x == NULL)
 		return;
-	if (x->request.answered != NULL && (how != MHD_REQUEST_TERMINATED_COMPLETED_OK || x->request.how != HTTP_SEND))
+	/* Written by hand, it ends badly for libmicrohttpd in any case. */
+	if (x->request.answered != NULL && (!x->told || (x->raw == NULL && how != MHD_REQUEST_TERMINATED_COMPLETED_OK)))
 		x->request.answered(x->request.about, false);
+	http_raw_free(x);
 	free(x->request.about);
 	free(x->request.answer);
 	free(x->body);
@@ -291,8 +171,7 @@ http_serve(const char *address, uint16_t port, http_handler handler, void *conte
 		return NULL;
 	}
 	*ret_port = port != 0 ? port : MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
-	if (waiting.servers++ == 0 && pthread_create(&waiting.thread, NULL, resumer, NULL) != 0)
-		abort();
+	http_wait_begin();
 	return s;
 }
 
@@ -302,18 +181,10 @@ http_stop(struct http_server *s)
 	if (s == NULL)
 		return;
 	MHD_quiesce_daemon(s->daemon);
-	pthread_mutex_lock(&waiting.lock);
-	(void)resume(WHICH_ALL);
-	pthread_mutex_unlock(&waiting.lock);
+	http_wait_resume_all();
 	MHD_stop_daemon(s->daemon);
 	free(s);
-	if (--waiting.servers > 0)
-		return;
-	pthread_mutex_lock(&waiting.lock);
-	waiting.over = true;
-	pthread_cond_signal(&waiting.changed);
-	pthread_mutex_unlock(&waiting.lock);
-	pthread_join(waiting.thread, NULL);
+	http_wait_end();
 }
 
 /* ---- for handlers -------------------------------------------------------------------------------------------------- */
@@ -321,6 +192,7 @@ http_stop(struct http_server *s)
 void
 http_json(struct http_request *r, int status, char *answer)
 {
+	free(r->answer);
 	r->status = status;
 	r->answer = answer;
 }
@@ -339,6 +211,23 @@ http_error(struct http_request *r, int status, const char *format, ...)
 	cJSON_AddStringToObject(e, "message", message);
 	http_json(r, status, cJSON_PrintUnformatted(e));
 	cJSON_Delete(e);
+}
+
+const char *
+http_phrase(int status)
+{
+	return MHD_get_reason_phrase_for((unsigned)status);
+}
+
+void
+http_status(struct http_request *r, int status)
+{
+	char phrase[64];
+
+	snprintf(phrase, sizeof phrase, "%s", http_phrase(status));
+	for (char *p = phrase; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	http_error(r, status, "%s", phrase);
 }
 
 const char *

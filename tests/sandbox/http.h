@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One HTTP port: a request comes in whole, its handler makes a plan for the answer, and the plan is carried out: at once, later, or badly.
- * Handlers run on the server's threads and never wait; a thousand answers may be outstanding. */
+/* One HTTP port: a request comes in whole, its handler makes a plan for the answer, and the plan is carried out: at once,
+ * later, or badly. Handlers run on the server's threads and never wait; a thousand answers may be outstanding. */
 #ifndef SANDBOX_HTTP_H
 #define SANDBOX_HTTP_H
 
@@ -13,11 +13,14 @@ struct err;
 struct http_server;
 struct MHD_Connection;
 
-enum http_how {
-	HTTP_SEND,              /* as it should be */
-	HTTP_CUT,               /* close the connection without a word */
-	HTTP_CUT_MID_BODY       /* headers and half of the body, then close */
+enum http_end {
+	HTTP_WHOLE,             /* as it should be */
+	HTTP_CUT,               /* closed, with a FIN */
+	HTTP_RESET              /* closed, with a RST */
 };
+
+/* How much of the answer goes out before it is cut. */
+enum http_at { HTTP_AT_START, HTTP_AT_STATUS, HTTP_AT_HEADERS, HTTP_AT_BODY };
 
 struct http_request {
 	struct MHD_Connection *connection;
@@ -26,12 +29,17 @@ struct http_request {
 
 	/* the plan: made by the handler */
 	int status;
-	char *answer;                   /* JSON, malloced; NULL: no body */
-	char retry_after[64];           /* "": no such header */
-	enum http_how how;
-	uint64_t delay_ms;
+	char *answer;                   /* malloced; NULL: no body */
+	const char *content_type;       /* a constant; NULL: JSON */
+	char retry_after[64], location[256];    /* "": no such header */
+	enum http_end end;
+	enum http_at at;                /* of an end that is not whole */
+	uint64_t delay_ms;              /* before the first byte */
+	uint64_t drip_ms;               /* between the bytes of the body; 0: all at once */
+	bool endless;                   /* blanks follow before the body's last byte, for ever */
 	bool hold;                      /* until http_release, or until the client goes away */
-	void (*answered)(void *about, bool whole);      /* the answer leaves now; and once more, false, when it did not get there. May be NULL */
+	/* The answer leaves now; and once more, false, when it did not get there. May be NULL. */
+	void (*answered)(void *about, bool whole);
 	void *about;                    /* malloced; freed with the request */
 };
 
@@ -42,13 +50,15 @@ struct http_server *http_serve(const char *address, uint16_t port, http_handler 
     struct err *ret_err);
 /* Carry out every plan that is held (not those that are only delayed), on all servers. Returns how many there were. */
 unsigned http_release(void);
-/* How many plans wait: held or delayed. */
+/* How many plans wait: held, delayed, or under way byte by byte. */
 unsigned http_waiting(void);
 void http_stop(struct http_server *s);
 
-/* Plans. The message is put into {"code", "message"}. */
+/* Plans; one that was made before is forgotten. The message is put into {"code", "message"}. */
 void http_json(struct http_request *r, int status, char *answer);
 void http_error(struct http_request *r, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, with the status's own phrase in small letters: "not found". */
+void http_status(struct http_request *r, int status);
 
 /* A header's or a query parameter's value; NULL when absent. */
 const char *http_header(const struct http_request *r, const char *name);

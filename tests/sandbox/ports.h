@@ -5,15 +5,18 @@
 
 #include <stddef.h>
 
+struct bearer;
 struct faults;
 struct http_request;
 struct store;
+struct store_cluster;
 
 struct world {
 	struct store *store;
 	struct faults *faults;
-	const char *management_token, *account_id, *cluster_id;
-	const char *const *databases; size_t n_databases;       /* none: any exists */
+	struct bearer *bearer;
+	const struct store_cluster *clusters; size_t n_clusters;        /* the first is Clustered */
+	const char *const *databases; size_t n_databases;               /* none: any exists */
 };
 
 /* The Management API, both products on one port. */

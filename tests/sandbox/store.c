@@ -1,55 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokens and posts in two growing arrays behind one lock: plain enough to be believed, since tests hold everything else against it. */
-#include "tests/sandbox/store.h"
-
-#include <pthread.h>
+/* Tokens and posts in two growing arrays behind one lock: plain enough to be believed, since tests hold everything else
+ * against it. What of it is told to tests stands in truth.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "service/base/clock.h"
 #include "service/base/random.h"
-#include "service/base/text.h"
-
-struct token {
-	char id[37], access_token[71];
-	char *description, *expires_at;         /* expires_at NULL: never */
-	cJSON *permissions;
-	int64_t created_ms, expires_s;
-	int64_t deleted_ms;                     /* 0: alive */
-};
-
-struct post {
-	int64_t at_ms;
-	bool dedicated, answered;
-	char *description, *expires_at;
-	cJSON *permissions;
-	int status;
-	char token_id[37];                      /* "": none was made */
-	const char *fault;                      /* a constant */
-};
-
-struct store {
-	pthread_mutex_t lock;
-	struct store_options options;
-	struct token *tokens; size_t n_tokens, tokens_room;
-	struct post *posts; size_t n_posts, posts_room;
-	uint64_t forgotten;                     /* posts before the last reset: numbers go on */
-	uint64_t counts[STORE_OPERATIONS];
-};
-
-static const char *const operation_names[STORE_OPERATIONS] = { "create", "list", "get", "update", "delete" };
+#include "tests/sandbox/store_private.h"
 
 struct store *
 store_new(const struct store_options *o)
 {
 	struct store *s = calloc(1, sizeof *s);
 
-	if (s == NULL)
+	if (s == NULL || (s->counts = calloc((o->n_clusters + 1) * STORE_OPERATIONS, sizeof *s->counts)) == NULL)
 		abort();
 	pthread_mutex_init(&s->lock, NULL);
 	s->options = *o;
 	return s;
+}
+
+const struct store_cluster *
+store_cluster(const struct store *s, int cluster)
+{
+	return &s->options.clusters[cluster];
+}
+
+static void
+forget_post(struct post *p)
+{
+	free(p->path);
+	free(p->account_id);
+	free(p->cluster_id);
+	free(p->body);
+	free(p->description);
+	free(p->expires_at);
+	free(p->rule);
+	cJSON_Delete(p->permissions);
 }
 
 void
@@ -61,22 +49,22 @@ store_reset(struct store *s)
 		free(s->tokens[i].expires_at);
 		cJSON_Delete(s->tokens[i].permissions);
 	}
-	for (size_t i = 0; i < s->n_posts; i++) {
-		free(s->posts[i].description);
-		free(s->posts[i].expires_at);
-		cJSON_Delete(s->posts[i].permissions);
-	}
+	for (size_t i = 0; i < s->n_posts; i++)
+		forget_post(&s->posts[i]);
 	s->forgotten += s->n_posts;
 	s->n_tokens = s->n_posts = 0;
-	memset(s->counts, 0, sizeof s->counts);
+	memset(s->counts, 0, (s->options.n_clusters + 1) * STORE_OPERATIONS * sizeof *s->counts);
 	pthread_mutex_unlock(&s->lock);
 }
 
 void
 store_free(struct store *s)
 {
+	if (s == NULL)
+		return;
 	store_reset(s);
 	pthread_mutex_destroy(&s->lock);
+	free(s->counts);
 	free(s->tokens);
 	free(s->posts);
 	free(s);
@@ -103,18 +91,31 @@ copy(const char *text)
 	return c;
 }
 
-/* ---- posts --------------------------------------------------------------------------------------------------------- */
+static cJSON *
+copy_permissions(const cJSON *permissions)
+{
+	return permissions != NULL ? cJSON_Duplicate(permissions, 1) : cJSON_CreateArray();
+}
+
+/* ---- posts ------------------------------------------------------------------------------------------------------- */
 
 uint64_t
-store_post(struct store *s, bool dedicated, const char *description, const cJSON *permissions, const char *expires_at)
+store_post(struct store *s, const struct store_seen *seen)
 {
+	struct post p = { .at_ms = clock_wall_ms(), .cluster = seen->cluster, .path = copy(seen->path),
+		.account_id = copy(seen->account_id), .cluster_id = copy(seen->cluster_id), .description = copy(seen->description),
+		.expires_at = copy(seen->expires_at), .permissions = copy_permissions(seen->permissions),
+		.body = malloc(seen->body.bytes + 1), .body_bytes = seen->body.bytes };
 	uint64_t number;
 
+	if (p.body == NULL)
+		abort();
+	if (seen->body.bytes > 0)
+		memcpy(p.body, seen->body.data, seen->body.bytes);
+	p.body[p.body_bytes] = '\0';
 	pthread_mutex_lock(&s->lock);
 	s->posts = grown(s->posts, s->n_posts, &s->posts_room, sizeof *s->posts);
-	s->posts[s->n_posts++] = (struct post){ .at_ms = clock_wall_ms(), .dedicated = dedicated, .description = copy(description),
-		.expires_at = copy(expires_at),
-		.permissions = permissions != NULL ? cJSON_Duplicate(permissions, 1) : cJSON_CreateArray() };
+	s->posts[s->n_posts++] = p;
 	number = s->forgotten + s->n_posts;
 	pthread_mutex_unlock(&s->lock);
 	return number;
@@ -128,7 +129,7 @@ find_post(const struct store *s, uint64_t number)
 }
 
 void
-store_planned(struct store *s, uint64_t number, int status, const char *fault)
+store_planned(struct store *s, uint64_t number, int status, const char *fault, const char *rule)
 {
 	struct post *p;
 
@@ -136,6 +137,7 @@ store_planned(struct store *s, uint64_t number, int status, const char *fault)
 	if ((p = find_post(s, number)) != NULL) {
 		p->status = status;
 		p->fault = fault;
+		p->rule = copy(rule);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -152,17 +154,19 @@ store_answered(struct store *s, uint64_t number, bool whole)
 }
 
 void
-store_count(struct store *s, enum store_operation o)
+store_count(struct store *s, int cluster, enum store_operation o)
 {
+	size_t row = cluster >= 0 ? (size_t)cluster : s->options.n_clusters;
+
 	pthread_mutex_lock(&s->lock);
-	s->counts[o]++;
+	s->counts[row * STORE_OPERATIONS + o]++;
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------------------------- */
+/* ---- making tokens ----------------------------------------------------------------------------------------------- */
 
-static char *
-time_with_ms(int64_t ms, char room[TEXT_RFC3339_ROOM])
+const char *
+store_time(int64_t ms, char room[TEXT_RFC3339_ROOM])
 {
 	char seconds[TEXT_RFC3339_ROOM];
 
@@ -173,41 +177,43 @@ time_with_ms(int64_t ms, char room[TEXT_RFC3339_ROOM])
 }
 
 static cJSON *
-token_json(const struct store *s, const struct token *t, bool dedicated)
+token_json(const struct store *s, const struct token *t, int64_t now)
 {
+	const struct store_cluster *c = &s->options.clusters[t->cluster];
 	cJSON *o = cJSON_CreateObject();
 	char when[TEXT_RFC3339_ROOM];
 
-	if (dedicated) {
-		cJSON_AddStringToObject(o, "accountId", s->options.account_id);
-		cJSON_AddStringToObject(o, "clusterId", s->options.cluster_id);
+	if (c->account_id != NULL) {
+		cJSON_AddStringToObject(o, "accountId", c->account_id);
+		cJSON_AddStringToObject(o, "clusterId", c->cluster_id);
 	}
 	cJSON_AddStringToObject(o, "id", t->id);
 	cJSON_AddStringToObject(o, "description", t->description);
 	cJSON_AddItemToObject(o, "permissions", cJSON_Duplicate(t->permissions, 1));
-	cJSON_AddStringToObject(o, "createdAt", time_with_ms(t->created_ms, when));
+	cJSON_AddStringToObject(o, "createdAt", store_time(t->created_ms, when));
 	if (t->expires_at != NULL)
 		cJSON_AddStringToObject(o, "expiresAt", t->expires_at);
+	if (token_deleted(t, now))
+		cJSON_AddStringToObject(o, "revokedAt", store_time(t->deleted_ms, when));
 	return o;
 }
 
-cJSON *
-store_create(struct store *s, uint64_t post)
+/* With its access token, this once. */
+static cJSON *
+created_json(const struct store *s, const struct token *t)
+{
+	cJSON *o = token_json(s, t, INT64_MIN);
+
+	cJSON_AddStringToObject(o, "accessToken", t->access_token);
+	return o;
+}
+
+static void
+mint(struct token *t)
 {
 	unsigned char bytes[32];
-	struct token *t;
-	struct post *p;
-	cJSON *o;
 	int32_t nanos;
 
-	pthread_mutex_lock(&s->lock);
-	if ((p = find_post(s, post)) == NULL) {
-		pthread_mutex_unlock(&s->lock);
-		return NULL;
-	}
-	s->tokens = grown(s->tokens, s->n_tokens, &s->tokens_room, sizeof *s->tokens);
-	t = &s->tokens[s->n_tokens++];
-	memset(t, 0, sizeof *t);
 	random_bytes(bytes, sizeof bytes);
 	memcpy(t->access_token, "apiv1_", 6);
 	text_hex(span_of(bytes, 32), t->access_token + 6);
@@ -215,94 +221,202 @@ store_create(struct store *s, uint64_t post)
 	bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
 	bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
 	text_uuid(bytes, t->id);
-	t->description = copy(p->description);
-	t->expires_at = copy(p->expires_at);
-	t->permissions = cJSON_Duplicate(p->permissions, 1);
-	t->created_ms = clock_wall_ms();
 	if (t->expires_at == NULL || !text_parse_time(span_str(t->expires_at), &t->expires_s, &nanos))
 		t->expires_s = INT64_MAX;
-	memcpy(p->token_id, t->id, sizeof p->token_id);
-	o = token_json(s, t, p->dedicated);
-	cJSON_AddStringToObject(o, "accessToken", t->access_token);
+}
+
+/* The texts are borrowed. */
+static struct token
+token_of(const struct post *p, uint64_t number)
+{
+	struct token t = { .cluster = p->cluster, .post = number, .description = p->description, .expires_at = p->expires_at,
+		.permissions = p->permissions, .created_ms = clock_wall_ms() };
+
+	mint(&t);
+	return t;
+}
+
+/* t with copies of its texts. The lock is held; the result is good until the next one is kept. */
+static struct token *
+keep(struct store *s, const struct token *t)
+{
+	struct token *kept;
+
+	s->tokens = grown(s->tokens, s->n_tokens, &s->tokens_room, sizeof *s->tokens);
+	kept = &s->tokens[s->n_tokens++];
+	*kept = *t;
+	kept->description = copy(t->description);
+	kept->expires_at = copy(t->expires_at);
+	kept->permissions = copy_permissions(t->permissions);
+	return kept;
+}
+
+cJSON *
+store_create(struct store *s, uint64_t post, int64_t late_ms, int64_t lag_ms)
+{
+	struct post *p;
+	cJSON *o = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if ((p = find_post(s, post)) != NULL) {
+		struct token t = token_of(p, post);
+
+		t.created_ms += late_ms;
+		t.listable_ms = t.created_ms + (lag_ms >= 0 ? lag_ms : (int64_t)s->options.lag_ms);
+		o = created_json(s, keep(s, &t));
+		p->tokens[p->tokens[0] != 0] = s->n_tokens;
+	}
 	pthread_mutex_unlock(&s->lock);
 	return o;
 }
 
-static struct token *
-find(const struct store *s, const char *id)
+cJSON *
+store_pretend(struct store *s, uint64_t post)
 {
-	for (size_t i = s->n_tokens; i-- > 0;)
-		if (s->tokens[i].deleted_ms == 0 && strcmp(s->tokens[i].id, id) == 0)
-			return &s->tokens[i];
+	struct post *p;
+	cJSON *o = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if ((p = find_post(s, post)) != NULL) {
+		struct token t = token_of(p, post);
+
+		o = created_json(s, &t);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return o;
+}
+
+cJSON *
+store_plant(struct store *s, int cluster, const char *description, const cJSON *permissions, const char *expires_at,
+    int64_t created_ms)
+{
+	struct token t = { .cluster = cluster, .description = (char *)(uintptr_t)description,
+		.expires_at = (char *)(uintptr_t)expires_at, .permissions = (cJSON *)(uintptr_t)permissions,
+		.created_ms = created_ms, .listable_ms = created_ms };
+	cJSON *o;
+
+	mint(&t);
+	pthread_mutex_lock(&s->lock);
+	o = created_json(s, keep(s, &t));
+	pthread_mutex_unlock(&s->lock);
+	return o;
+}
+
+void
+store_settle(struct store *s)
+{
+	int64_t now = clock_wall_ms();
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->n_tokens; i++) {
+		struct token *t = &s->tokens[i];
+
+		t->created_ms = t->created_ms < now ? t->created_ms : now;
+		t->listable_ms = t->listable_ms < now ? t->listable_ms : now;
+		t->deleted_ms = t->deleted_ms < now ? t->deleted_ms : now;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- tokens, as the API has them --------------------------------------------------------------------------------- */
+
+static struct token *
+find(const struct store *s, int cluster, const char *id, int64_t now)
+{
+	for (size_t i = s->n_tokens; i-- > 0;) {
+		struct token *t = &s->tokens[i];
+
+		if (t->cluster == cluster && strcmp(t->id, id) == 0)
+			return token_exists(t, now) && (s->options.keep_revoked || !token_deleted(t, now)) ? t : NULL;
+	}
 	return NULL;
 }
 
 cJSON *
-store_token(struct store *s, const char *id, bool dedicated)
+store_token(struct store *s, int cluster, const char *id)
 {
+	int64_t now = clock_wall_ms();
 	struct token *t;
 	cJSON *o;
 
 	pthread_mutex_lock(&s->lock);
-	t = find(s, id);
-	o = t != NULL ? token_json(s, t, dedicated) : NULL;
+	t = find(s, cluster, id, now);
+	o = t != NULL ? token_json(s, t, now) : NULL;
 	pthread_mutex_unlock(&s->lock);
 	return o;
 }
 
-cJSON *
-store_list(struct store *s, bool dedicated)
+void
+store_other_id(struct store *s, int cluster, const char *id, char room[37])
 {
-	cJSON *list = cJSON_CreateArray();
-
+	strcpy(room, "99999999-9999-4999-8999-999999999999");
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; i < s->n_tokens; i++)
-		if (s->tokens[i].deleted_ms == 0)
-			cJSON_AddItemToArray(list, token_json(s, &s->tokens[i], dedicated));
+		if (s->tokens[i].cluster == cluster && strcmp(s->tokens[i].id, id) != 0)
+			strcpy(room, s->tokens[i].id);
+	pthread_mutex_unlock(&s->lock);
+}
+
+cJSON *
+store_list(struct store *s, int cluster)
+{
+	cJSON *list = cJSON_CreateArray();
+	int64_t now = clock_wall_ms();
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->n_tokens; i++) {
+		const struct token *t = &s->tokens[i];
+		bool shown = !token_deleted(t, now) || (s->options.keep_revoked && !s->options.hide_revoked);
+
+		if (t->cluster == cluster && t->listable_ms <= now && shown)
+			cJSON_AddItemToArray(list, token_json(s, t, now));
+	}
 	pthread_mutex_unlock(&s->lock);
 	return list;
 }
 
-bool
-store_update(struct store *s, const char *id, const char *description, const cJSON *permissions)
+enum store_update
+store_update(struct store *s, int cluster, const char *id, const char *description, const cJSON *permissions)
 {
+	int64_t now = clock_wall_ms();
+	enum store_update result;
 	struct token *t;
 
 	pthread_mutex_lock(&s->lock);
-	t = find(s, id);
-	if (t != NULL && description != NULL) {
+	t = find(s, cluster, id, now);
+	result = t == NULL ? STORE_UNKNOWN_TOKEN : token_deleted(t, now) ? STORE_REVOKED : STORE_UPDATED;
+	if (result == STORE_UPDATED && description != NULL) {
 		free(t->description);
 		t->description = copy(description);
 	}
-	if (t != NULL && permissions != NULL) {
+	if (result == STORE_UPDATED && permissions != NULL) {
 		cJSON_Delete(t->permissions);
 		t->permissions = cJSON_Duplicate(permissions, 1);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return t != NULL;
+	return result;
 }
 
 bool
-store_delete(struct store *s, const char *id)
+store_delete(struct store *s, int cluster, const char *id, int64_t late_ms)
 {
+	int64_t now = clock_wall_ms();
 	struct token *t;
 
 	pthread_mutex_lock(&s->lock);
-	t = find(s, id);
-	if (t != NULL)
-		t->deleted_ms = clock_wall_ms();
+	t = find(s, cluster, id, now);
+	if (t != NULL && (t->deleted_ms == 0 || t->deleted_ms > now + late_ms))
+		t->deleted_ms = now + late_ms;
 	pthread_mutex_unlock(&s->lock);
 	return t != NULL;
 }
 
-/* ---- the data endpoint --------------------------------------------------------------------------------------------- */
+/* ---- the data endpoint ------------------------------------------------------------------------------------------- */
 
-static bool
-active(const struct store *s, const struct token *t)
+bool
+store_is_active(const struct store *s, const struct token *t, int64_t now)
 {
-	int64_t now = clock_wall_ms();
-
-	return t->deleted_ms == 0 && now >= t->created_ms + (int64_t)s->options.activation_ms && now / 1000 < t->expires_s;
+	return !token_deleted(t, now) && now >= t->created_ms + (int64_t)s->options.activation_ms && now / 1000 < t->expires_s;
 }
 
 static bool
@@ -329,89 +443,10 @@ store_access(struct store *s, const char *access_token, const char *action, cons
 	for (size_t i = s->n_tokens; i-- > 0;) {
 		if (strcmp(s->tokens[i].access_token, access_token) != 0)
 			continue;
-		if (active(s, &s->tokens[i]))
+		if (store_is_active(s, &s->tokens[i], clock_wall_ms()))
 			access = permits(&s->tokens[i], action, database) ? STORE_ALLOWED : STORE_FORBIDDEN;
 		break;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return access;
-}
-
-/* ---- the truth ----------------------------------------------------------------------------------------------------- */
-
-static void
-add_text_or_null(cJSON *o, const char *name, const char *text)
-{
-	if (text != NULL && text[0] != '\0')
-		cJSON_AddStringToObject(o, name, text);
-	else
-		cJSON_AddNullToObject(o, name);
-}
-
-static cJSON *
-post_truth(const struct store *s, size_t i)
-{
-	const struct post *p = &s->posts[i];
-	cJSON *o = cJSON_CreateObject();
-
-	cJSON_AddNumberToObject(o, "seq", (double)(s->forgotten + i + 1));
-	cJSON_AddNumberToObject(o, "at_ms", (double)p->at_ms);
-	cJSON_AddStringToObject(o, "product", p->dedicated ? "dedicated" : "clustered");
-	add_text_or_null(o, "account_id", p->dedicated ? s->options.account_id : NULL);
-	add_text_or_null(o, "cluster_id", p->dedicated ? s->options.cluster_id : NULL);
-	cJSON_AddStringToObject(o, "description", p->description);
-	cJSON_AddItemToObject(o, "permissions", cJSON_Duplicate(p->permissions, 1));
-	add_text_or_null(o, "expiresAt", p->expires_at);
-	cJSON_AddNumberToObject(o, "status", p->status);
-	add_text_or_null(o, "token_id", p->token_id);
-	cJSON_AddBoolToObject(o, "answered", p->answered);
-	add_text_or_null(o, "fault", p->fault);
-	return o;
-}
-
-static cJSON *
-token_truth(const struct store *s, const struct token *t)
-{
-	cJSON *o = token_json(s, t, false);
-	char when[TEXT_RFC3339_ROOM];
-
-	cJSON_AddStringToObject(o, "accessToken", t->access_token);
-	if (t->expires_at == NULL)
-		cJSON_AddNullToObject(o, "expiresAt");
-	add_text_or_null(o, "revokedAt", t->deleted_ms != 0 ? time_with_ms(t->deleted_ms, when) : NULL);
-	cJSON_AddBoolToObject(o, "active", active(s, t));
-	return o;
-}
-
-cJSON *
-store_summary(struct store *s)
-{
-	cJSON *o = cJSON_CreateObject(), *requests = cJSON_AddObjectToObject(o, "requests");
-	size_t alive = 0;
-
-	pthread_mutex_lock(&s->lock);
-	for (int i = 0; i < STORE_OPERATIONS; i++)
-		cJSON_AddNumberToObject(requests, operation_names[i], (double)s->counts[i]);
-	for (size_t i = 0; i < s->n_tokens; i++)
-		alive += s->tokens[i].deleted_ms == 0;
-	cJSON_AddNumberToObject(o, "n_posts", (double)s->n_posts);
-	cJSON_AddNumberToObject(o, "n_tokens", (double)s->n_tokens);
-	cJSON_AddNumberToObject(o, "n_alive", (double)alive);
-	pthread_mutex_unlock(&s->lock);
-	return o;
-}
-
-cJSON *
-store_truth(struct store *s, bool alive_only)
-{
-	cJSON *o = store_summary(s), *posts = cJSON_AddArrayToObject(o, "posts"), *tokens = cJSON_AddArrayToObject(o, "tokens");
-
-	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < s->n_posts; i++)
-		cJSON_AddItemToArray(posts, post_truth(s, i));
-	for (size_t i = 0; i < s->n_tokens; i++)
-		if (!alive_only || s->tokens[i].deleted_ms == 0)
-			cJSON_AddItemToArray(tokens, token_truth(s, &s->tokens[i]));
-	pthread_mutex_unlock(&s->lock);
-	return o;
 }
