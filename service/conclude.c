@@ -6,6 +6,8 @@
  * would be asked for ever. */
 #include "service/conclude.h"
 
+#include <stdio.h>
+
 #include "service/base/config.h"
 #include "service/base/durations.h"
 #include "service/base/text.h"
@@ -46,7 +48,7 @@ next_attempt(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 		return CONCLUDE_END;
 	}
 	if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST) {
-		conclude_deadline(t);
+		conclude_exhausted(t);
 		return CONCLUDE_END;
 	}
 	*ret_wait_ms = backoff_ms(&b, t->backoffs++, t->job.retry_after_ms, dice);
@@ -62,30 +64,103 @@ conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 		return CONCLUDE_DELIVER;
 	t->last_verdict = v;
 	t->has_last_verdict = true;
+	if (v == VERDICT_NOT_FOUND || v == VERDICT_CONFLICT)
+		return CONCLUDE_LOOK;
 	attempts_settle(&t->attempts, fate_of(v), &t->arena);
 	if (v == VERDICT_REJECTED)
 		return end(t, STATUS_UPSTREAM_REJECTED, "InfluxDB refused the request");
-	if (v == VERDICT_NOT_FOUND)
+	return next_attempt(t, dice, ret_wait_ms);
+}
+
+/* ---- what a list tells --------------------------------------------------------------------------------------------- */
+
+static bool
+holds_marker(const struct job *list)
+{
+	for (size_t i = 0; i < list->n_listed; i++)
+		if (strcmp(list->listed[i].marker, list->looked_for) == 0)
+			return true;
+	return false;
+}
+
+/* A conflict with ourselves: something on the way sent the POST twice, and the other one was executed. */
+static enum fate
+fate_of_conflict(const struct job *list)
+{
+	return list->verdict == VERDICT_LISTED && !holds_marker(list) ? FATE_REFUSED : FATE_UNKNOWN;
+}
+
+/* The POST's own words stay: the list's are added to them. */
+static void
+add_lists_words(struct ticket *t, const struct job *list)
+{
+	size_t used = strlen(t->job.message);
+
+	(void)snprintf(t->job.message + used, sizeof t->job.message - used, "; and the list of tokens: %s", list->message);
+	t->job.message[text_cut(span_str(t->job.message), sizeof t->job.message - 1).bytes] = '\0';
+}
+
+enum conclude_step
+conclude_looked(struct ticket *t, const struct job *list, uint32_t dice, uint64_t *ret_wait_ms)
+{
+	bool conflict = t->last_verdict == VERDICT_CONFLICT, listed = list->verdict == VERDICT_LISTED;
+	enum fate fate = conflict ? fate_of_conflict(list) : FATE_REFUSED;
+
+	attempts_settle(&t->attempts, fate, &t->arena);
+	if (!listed)
+		add_lists_words(t, list);
+	/* Where the list works, so do address, account and cluster: it is the request's own words that are not known. */
+	if (!conflict && listed)
 		return end(t, STATUS_TARGET_NOT_FOUND, "InfluxDB does not know the target");
-	if (v == VERDICT_CONFLICT && ++t->conflicts >= CONFLICTS_MOST)
+	if (conflict && fate == FATE_REFUSED && ++t->conflicts >= CONFLICTS_MOST)
 		return end(t, STATUS_UPSTREAM_CONFLICT, "InfluxDB answered with a conflict, again and again");
 	return next_attempt(t, dice, ret_wait_ms);
 }
 
 void
-conclude_deadline(struct ticket *t)
+conclude_unlooked(struct ticket *t)
 {
-	char when[TEXT_RFC3339_ROOM];
+	attempts_settle(&t->attempts, t->last_verdict == VERDICT_CONFLICT ? FATE_UNKNOWN : FATE_REFUSED, &t->arena);
+}
 
-	text_time(t->request.deadline, -1, when);
-	if (t->attempts.begun == 0)
-		status_set(&t->status, STATUS_NOT_STARTED, "the deadline %s passed before anything was begun", when);
-	else if (!t->has_last_verdict)
-		status_set(&t->status, STATUS_UPSTREAM_UNREACHABLE, "the deadline %s passed after %u attempts", when, t->attempts.begun);
+/* ---- the end of the line ------------------------------------------------------------------------------------------- */
+
+/* why: the sentence's beginning, for a request that was begun. */
+static void
+end_as_at_deadline(struct ticket *t, const char *why)
+{
+	if (!t->has_last_verdict)
+		status_set(&t->status, STATUS_UPSTREAM_UNREACHABLE, "%s after %u attempts", why, t->attempts.begun);
 	else
 		status_set(&t->status, t->last_verdict == VERDICT_CREDENTIAL ? STATUS_UPSTREAM_AUTH :
 		    t->last_verdict == VERDICT_THROTTLED ? STATUS_UPSTREAM_THROTTLED : STATUS_UPSTREAM_UNREACHABLE,
-		    "the deadline %s passed after %u attempts; the last: %s", when, t->attempts.begun, t->job.message);
+		    "%s after %u attempts; the last: %s", why, t->attempts.begun, t->job.message);
+}
+
+void
+conclude_exhausted(struct ticket *t)
+{
+	end_as_at_deadline(t, "no attempt brought a token, and there is no room to remember another");
+}
+
+void
+conclude_backlog(struct ticket *t, const char *cluster)
+{
+	status_set(&t->status, STATUS_UPSTREAM_BACKLOG, "cluster %s does not answer, and too many requests wait for it already%s%s", cluster,
+	    t->has_last_verdict ? "; the last attempt: " : "", t->has_last_verdict ? t->job.message : "");
+}
+
+void
+conclude_deadline(struct ticket *t)
+{
+	char when[TEXT_RFC3339_ROOM], why[TEXT_RFC3339_ROOM + 32];
+
+	text_time(t->request.deadline, -1, when);
+	(void)snprintf(why, sizeof why, "the deadline %s passed", when);
+	if (t->attempts.begun == 0)
+		status_set(&t->status, STATUS_NOT_STARTED, "%s before anything was begun", why);
+	else
+		end_as_at_deadline(t, why);
 }
 
 /* ---- the reply ----------------------------------------------------------------------------------------------------- */

@@ -7,19 +7,31 @@
 
 #include "service/base/span.h"
 
+struct job;
 struct ticket;
 
 enum conclude_step {
 	CONCLUDE_DELIVER,               /* a token came back: seal it */
 	CONCLUDE_RETRY,                 /* the attempt is settled; wait *ret_wait_ms, then another */
+	CONCLUDE_LOOK,                  /* the status alone does not tell: a list of the cluster's tokens does */
 	CONCLUDE_END                    /* t->status says why it ends */
 };
 
 /* A job came back in t->job: settle its attempt, unless it delivers, and say what next. dice: for the jitter. */
 enum conclude_step conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms);
 
+/* After CONCLUDE_LOOK: a list came back, which was begun after the answer and looked for t's marker if that was a 409. Settle the attempt, and say
+ * what next. */
+enum conclude_step conclude_looked(struct ticket *t, const struct job *list, uint32_t dice, uint64_t *ret_wait_ms);
+/* After CONCLUDE_LOOK: there is no time for a list. Settle the attempt as what it may have been. */
+void conclude_unlooked(struct ticket *t);
+
 /* The deadline has passed while it waited: fill t->status by what its last attempt came to. */
 void conclude_deadline(struct ticket *t);
+/* The same when the deadline is not what ends it: ATTEMPTS_CLOSED_MOST attempts are. */
+void conclude_exhausted(struct ticket *t);
+/* It is one too many that waits for a cluster that does not answer. */
+void conclude_backlog(struct ticket *t, const char *cluster);
 
 /* t->status (and the box, when it delivers) -> t->stored, the reply as it is journaled, and t->code. */
 void conclude_reply(struct ticket *t, struct span box);

@@ -111,6 +111,27 @@ show(struct line *l)
 	metrics_set(l->breaker, l->gate.breaker != GATE_CLOSED);
 }
 
+int
+dispatch_probe(struct dispatch *d, uint64_t now_boot_ms)
+{
+	for (size_t i = 0; i < d->config->n_clusters; i++) {
+		struct line *l = &d->lines[i];
+		uint64_t retry;
+
+		if (l->first != NULL && !l->shut && gate_probe(&l->gate, now_boot_ms, &retry))
+			return (int)i;
+	}
+	return -1;
+}
+
+bool
+dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
+{
+	const struct line *l = &d->lines[cluster];
+
+	return l->shut || (l->gate.breaker != GATE_CLOSED && now_boot_ms - l->gate.open_since_ms > duration_ms(DURATION_BACKLOG));
+}
+
 struct ticket *
 dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot_ms)
 {
@@ -193,11 +214,41 @@ dispatch_unused(struct dispatch *d, struct ticket *t)
 	show(line_of(d, t));
 }
 
+/* The breaker's moves are news; job is what moved it. */
+static void
+tell(const struct dispatch *d, const struct line *l, bool was_closed, const struct job *job)
+{
+	bool closed = l->gate.breaker == GATE_CLOSED;
+	const char *cluster = d->config->clusters[job->cluster].name;
+
+	if (was_closed && !closed)
+		log_warn("dispatch", "calls failed one after another: the cluster is left alone for a while", LOG_S("cluster", cluster),
+		    LOG_S("why", job->message));
+	else if (!was_closed && closed)
+		log_info("dispatch", "the cluster answers again", LOG_S("cluster", cluster));
+	else if (!closed && job->verb == JOB_LIST)
+		log_info("dispatch", "the cluster was tried", LOG_S("cluster", cluster), LOG_S("result", job->message));
+}
+
 void
 dispatch_returned(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms)
 {
-	gate_release(&line_of(d, t)->gate, now_boot_ms, t->job.verdict, t->job.retry_after_ms);
-	show(line_of(d, t));
+	struct line *l = line_of(d, t);
+	bool was_closed = l->gate.breaker == GATE_CLOSED;
+
+	gate_release(&l->gate, now_boot_ms, t->job.verdict, t->job.retry_after_ms);
+	tell(d, l, was_closed, &t->job);
+	show(l);
+}
+
+void
+dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms)
+{
+	struct line *l = &d->lines[list->cluster];
+
+	gate_probed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
+	tell(d, l, false, list);
+	show(l);
 }
 
 void

@@ -8,6 +8,7 @@
 
 struct config;
 struct dispatch;
+struct job;
 struct pool;
 struct ticket;
 
@@ -20,6 +21,13 @@ void dispatch_withdraw(struct dispatch *d, struct ticket *t);
 
 /* The next ticket that may go, holding a permit; NULL when none may: then *ret_retry_boot_ms is when to ask again (UINT64_MAX: when something comes back). */
 struct ticket *dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot_ms);
+
+/* A cluster whose breaker wants a list tried before it lets a POST through, and for which somebody waits: its index, once, and dispatch_probed must
+ * follow; -1: none. */
+int dispatch_probe(struct dispatch *d, uint64_t now_boot_ms);
+void dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms);
+/* Has nothing gone through to the cluster for so long that its requests must not hold up others? */
+bool dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms);
 
 /* Begin an attempt: its uuid, number and window are in t->attempts, ready for the intent. */
 void dispatch_begin(struct dispatch *d, struct ticket *t);

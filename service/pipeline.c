@@ -14,6 +14,7 @@
 #include "service/authorize.h"
 #include "service/base/clock.h"
 #include "service/base/config.h"
+#include "service/base/durations.h"
 #include "service/base/log.h"
 #include "service/base/metrics.h"
 #include "service/base/random.h"
@@ -22,6 +23,7 @@
 #include "service/dispatch.h"
 #include "service/intake.h"
 #include "service/journal.h"
+#include "service/lists.h"
 #include "service/ops.h"
 #include "service/pipeline_private.h"
 #include "service/policy.h"
@@ -73,6 +75,8 @@ pipeline_drop(struct pipeline *p, struct ticket *t)
 		dispatch_withdraw(p->dispatch, t);
 	if (t->state == TICKET_INTENT)
 		dispatch_unused(p->dispatch, t);
+	if (t->state == TICKET_LOOKING)
+		lists_withdraw(p->lists, t);
 	if (t->item.queued)
 		batch_withdraw(p->batch, &t->item);
 	if (t->asked != NULL)
@@ -81,6 +85,7 @@ pipeline_drop(struct pipeline *p, struct ticket *t)
 	pool_return(p->pool, &t->job);
 	policy_release(t->policy);
 	t->policy = NULL;
+	backlog_forget(t);
 	if (t->holder)
 		journal_forget(t->assignment->journal, t);
 	p->tickets--;
@@ -116,6 +121,10 @@ pipeline_leave(struct pipeline *p, struct ticket *t)
 	case TICKET_FETCHING:
 		pipeline_drop(p, t);
 		return;
+	case TICKET_LOOKING:
+		lists_withdraw(p->lists, t);
+		conclude_unlooked(t);
+		break;
 	case TICKET_BACKOFF:
 		break;
 	default:
@@ -151,6 +160,8 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 	struct ticket *t;
 	uint64_t retry;
 
+	for (int cluster; (cluster = dispatch_probe(p->dispatch, now_boot_ms)) >= 0;)
+		lists_probe(p->lists, cluster);
 	while ((t = dispatch_next(p->dispatch, now_boot_ms, &retry)) != NULL) {
 		timers_clear(p->timers, t);
 		if (t->attempts.begun > 0 &&
@@ -168,24 +179,14 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 
 /* ---- what comes back ----------------------------------------------------------------------------------------------- */
 
+/* What became of the attempt leads there. */
 static void
-call_returned(struct pipeline *p, struct ticket *t)
+go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wait_ms)
 {
 	const char *cluster = p->o.config->clusters[t->request.cluster].name;
-	uint64_t wait_ms = 0, now = clock_boot_ms();
+	uint64_t now = clock_boot_ms();
 
-	dispatch_returned(p->dispatch, t, now);
-	if (t->assignment->state == ASSIGNMENT_LOST) {
-		if (t->job.verdict == VERDICT_CREATED) {
-			metrics_add(metrics_at(METRIC_LOST_STRINGS, cluster, NULL), 1);
-			log_warn("conclude", "a token was created for a partition that was lost meanwhile; its attempt is closed by whoever has it now",
-			    LOG_S("cluster", cluster), LOG_S("token_id", t->job.created_id), LOG_N("partition", t->record.partition),
-			    LOG_N("offset", t->record.offset));
-		}
-		pipeline_drop(p, t);
-		return;
-	}
-	switch (conclude_outcome(t, random_dice(), &wait_ms)) {
+	switch (step) {
 	case CONCLUDE_DELIVER:
 		if (!t->job.marker_intact)
 			dispatch_shut(p->dispatch, t->request.cluster);
@@ -194,11 +195,21 @@ call_returned(struct pipeline *p, struct ticket *t)
 	case CONCLUDE_END:
 		answer_status(p, t);
 		break;
+	case CONCLUDE_LOOK:
+		if (t->assignment->state == ASSIGNMENT_DRAINING) {
+			conclude_unlooked(t);
+			answer_hand_over(p, t);
+			break;
+		}
+		ticket_move(t, TICKET_LOOKING);
+		lists_wait(p->lists, t);
+		timers_set(p->timers, t, deadline_boot_ms(t));
+		break;
 	case CONCLUDE_RETRY:
-		metrics_add(metrics_at(METRIC_RETRIES, cluster, verdict_label(t->job.verdict)), 1);
+		metrics_add(metrics_at(METRIC_RETRIES, cluster, verdict_label(t->last_verdict)), 1);
 		log_info("conclude", "an attempt ended without a token; another follows", LOG_S("request_id", t->request.request_id),
 		    LOG_S("principal", t->principal), LOG_S("cluster", cluster), LOG_N("attempt", t->attempts.current.number),
-		    LOG_S("verdict", verdict_label(t->job.verdict)), LOG_S("why", t->job.message), LOG_N("wait_ms", wait_ms),
+		    LOG_S("verdict", verdict_label(t->last_verdict)), LOG_S("why", t->job.message), LOG_N("wait_ms", wait_ms),
 		    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
 		if (t->assignment->state == ASSIGNMENT_DRAINING) {
 			answer_hand_over(p, t);
@@ -211,13 +222,56 @@ call_returned(struct pipeline *p, struct ticket *t)
 }
 
 static void
+call_returned(struct pipeline *p, struct ticket *t)
+{
+	const char *cluster = p->o.config->clusters[t->request.cluster].name;
+	enum conclude_step step;
+	uint64_t wait_ms = 0;
+
+	dispatch_returned(p->dispatch, t, clock_boot_ms());
+	if (t->assignment->state == ASSIGNMENT_LOST) {
+		if (t->job.verdict == VERDICT_CREATED) {
+			metrics_add(metrics_at(METRIC_LOST_STRINGS, cluster, NULL), 1);
+			log_warn("conclude", "a token was created for a partition that was lost meanwhile; its attempt is closed by whoever has it now",
+			    LOG_S("cluster", cluster), LOG_S("token_id", t->job.created_id), LOG_N("partition", t->record.partition),
+			    LOG_N("offset", t->record.offset));
+		}
+		pipeline_drop(p, t);
+		return;
+	}
+	step = conclude_outcome(t, random_dice(), &wait_ms);
+	go_on(p, t, step, wait_ms);
+}
+
+/* A list came back: the breaker's probe, and what tickets waited to know. */
+static void
+list_returned(struct pipeline *p, struct job *list)
+{
+	struct ticket *t;
+
+	if (lists_returned(p->lists, list))
+		dispatch_probed(p->dispatch, list, clock_boot_ms());
+	while ((t = lists_served(p->lists, list)) != NULL) {
+		uint64_t wait_ms = 0;
+		enum conclude_step step = conclude_looked(t, list, random_dice(), &wait_ms);
+
+		timers_clear(p->timers, t);
+		go_on(p, t, step, wait_ms);
+	}
+	pool_return(p->pool, list);
+}
+
+static void
 take_outcomes(struct pipeline *p)
 {
 	struct mail *mail, *next;
 
 	for (mail = mailbox_take(p->outcomes); mail != NULL; mail = next) {
 		next = mail->next;
-		call_returned(p, ((struct job *)mail)->owner);
+		if (((struct job *)mail)->owner != NULL)
+			call_returned(p, ((struct job *)mail)->owner);
+		else
+			list_returned(p, (struct job *)mail);
 	}
 }
 
@@ -331,10 +385,14 @@ take_due(struct pipeline *p, uint64_t now_boot_ms)
 			walk_fetch(p, t);
 			continue;
 		}
-		assert(t->state == TICKET_BACKOFF || t->state == TICKET_QUEUED);
+		assert(t->state == TICKET_BACKOFF || t->state == TICKET_QUEUED || t->state == TICKET_LOOKING);
 		if (pipeline_now() >= t->request.deadline) {
 			if (t->state == TICKET_QUEUED)
 				dispatch_withdraw(p->dispatch, t);
+			if (t->state == TICKET_LOOKING) {
+				lists_withdraw(p->lists, t);
+				conclude_unlooked(t);
+			}
 			conclude_deadline(t);
 			answer_status(p, t);
 		} else if (t->state == TICKET_BACKOFF)
@@ -365,8 +423,10 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	take_results(p);
 	take_due(p, now);
 	walk_records(p);
+	backlog_shed(p, now);
 	begin_attempts(p, now, &wake);
 	dispatch_flush(p->dispatch);
+	lists_flush(p->lists);
 	if ((x = batch_next(p->batch)) != NULL)
 		publish_submit(p->publish, x);
 	hold_turn(p, now, &wake);
@@ -392,6 +452,7 @@ pipeline_drain(struct pipeline *p)
 	if (p->stopping)
 		return;
 	p->stopping = true;
+	p->drain_until_boot_ms = clock_boot_ms() + duration_ms(DURATION_DRAIN);
 	atomic_store(&p->o.health->draining, 1);
 	log_info("loop", "draining", LOG_N("tickets", p->tickets));
 	hold_drain(p);
@@ -435,6 +496,7 @@ pipeline_new(const struct pipeline_options *o, struct err *ret_err)
 	if ((p->pool = pool_new(&pool, ret_err)) == NULL)
 		goto fail;
 	p->dispatch = dispatch_new(o->config, p->pool);
+	p->lists = lists_new(o->config, p->pool);
 	if ((p->publish = publish_new(o->config, p->results, ret_err)) == NULL ||
 	    (p->restore = restore_new(o->config, p->restored, ret_err)) == NULL || (p->intake = intake_new(o->config, ret_err)) == NULL)
 		goto fail;
@@ -483,6 +545,7 @@ pipeline_free(struct pipeline *p)
 		empty(p);
 		hold_turn(p, 0, &never);
 	}
+	lists_free(p->lists);
 	pool_free(p->pool);
 	dispatch_free(p->dispatch);
 	batch_free(p->batch);

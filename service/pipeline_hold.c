@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "service/base/clock.h"
+#include "service/base/config.h"
 #include "service/base/durations.h"
 #include "service/base/log.h"
 #include "service/base/metrics.h"
@@ -103,6 +104,8 @@ add(struct pipeline *p, int32_t partition, struct generation *g)
 		abort();
 	a->partition = partition;
 	a->generation = generation_hold(g);
+	if ((a->of_cluster = calloc(p->o.config->n_clusters, sizeof *a->of_cluster)) == NULL)
+		abort();
 	snprintf(number, sizeof number, "%" PRId32, partition);
 	a->lag = metrics_at(METRIC_LAG, number, NULL);
 	a->next = p->assignments;
@@ -248,7 +251,6 @@ drain(struct pipeline *p, struct assignment *a)
 void
 hold_drain(struct pipeline *p)
 {
-	p->drain_until_boot_ms = clock_boot_ms() + duration_ms(DURATION_DRAIN);
 	for (struct assignment *a = p->assignments; a != NULL; a = a->next)
 		drain(p, a);
 }
@@ -269,6 +271,7 @@ sweep_up(struct pipeline *p)
 		*at = a->next;
 		forget_memory(a);
 		generation_release(a->generation);
+		free(a->of_cluster);
 		free(a);
 		show(p);
 	}
@@ -310,6 +313,8 @@ hold_events(struct pipeline *p)
 		case INTAKE_REVOKED:
 			log_info("intake", "the group asks the partitions back", LOG_N("tickets", p->tickets));
 			p->revoking = true;
+			if (!p->stopping)       /* else the end is set already */
+				p->drain_until_boot_ms = clock_boot_ms() + duration_ms(DURATION_DRAIN);
 			hold_drain(p);
 			break;
 		case INTAKE_LOST:

@@ -19,6 +19,7 @@ struct pipeline {
 	struct authorize *authorize;
 	struct batch *batch;
 	struct dispatch *dispatch;
+	struct lists *lists;
 	struct timers *timers;
 
 	struct assignment *assignments;
@@ -67,6 +68,16 @@ void hold_close(struct pipeline *p, int32_t partition, struct generation *g, con
 void hold_lose(struct pipeline *p, struct assignment *a);
 /* Lose everything and be assigned again: journals are read anew. */
 void hold_begin_anew(struct pipeline *p);
+
+/* ---- pipeline_backlog.c: no cluster starves another ---------------------------------------------------------------- */
+
+#define TICKETS_BYTES_MOST (64u * 1024 * 1024)
+
+/* t waits for a cluster from now on; or does no more. */
+void backlog_count(struct ticket *t);
+void backlog_forget(struct ticket *t);
+/* Answer what is too much of clusters that do not answer. */
+void backlog_shed(struct pipeline *p, uint64_t now_boot_ms);
 
 /* ---- pipeline_walk.c: a record's first walk ------------------------------------------------------------------------ */
 

@@ -24,7 +24,6 @@
 #include "service/verify.h"
 #include "service/watermark.h"
 
-#define TICKETS_BYTES_MOST (64u * 1024 * 1024)
 #define READ_A_TURN 256                 /* of one partition, so that none holds up the others */
 
 /* Should an earlier life have begun what t's record asks for, it ends here: nobody else will bring it. */
@@ -108,7 +107,7 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 		return;
 	}
 	if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST) {
-		conclude_deadline(t);   /* no room to close another */
+		conclude_exhausted(t);
 		answer_status(p, t);
 		return;
 	}
@@ -118,6 +117,7 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 		answer_status(p, t);
 		return;
 	}
+	backlog_count(t);
 	pipeline_to_line(p, t);
 }
 

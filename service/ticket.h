@@ -77,6 +77,7 @@ struct assignment {
 	struct watermark *watermark;    /* NULL until restored */
 	struct ticket *tickets;         /* all of its tickets */
 	unsigned n_tickets;
+	unsigned *of_cluster;           /* how many of them are a cluster's, by its index */
 	unsigned in_transactions;       /* transactions under way that touch it */
 	bool readable;                  /* its queue may hold records */
 	struct series *lag;
@@ -156,6 +157,7 @@ enum ticket_state {
 	TICKET_QUEUED,                  /* waits for a permit */
 	TICKET_INTENT,                  /* its intent is queued or in a transaction; it holds a permit */
 	TICKET_CALLING,                 /* a worker has its job; it holds a permit */
+	TICKET_LOOKING,                 /* waits for a list of its cluster's tokens, which tells what its answer meant */
 	TICKET_ANSWERING,               /* its answer, or its hand-over, is queued or in a transaction */
 	TICKET_STATES
 };
@@ -184,6 +186,7 @@ struct ticket {
 	unsigned char fingerprint[32], digest[32];
 	struct span journal_key;        /* C..., or #p:offset where it is not the request's own answer */
 	uint64_t key_hash;              /* of the request's own key; 0 before it is known */
+	bool counted;                   /* among its cluster's tickets in the assignment */
 	bool holder;                    /* the index names this ticket as the request's own */
 	bool journaled;                 /* an INTENT of this request is in the journal */
 

@@ -27,7 +27,7 @@ microhttpd\.h          service/ops\.c
 headers='
 service/base/.*        .*
 service/ctl/.*         service/ctl/.*
-workers/.*             workers/.*|service/((dispatch|conclude|sweep|tokend|pipeline.*)\.c|ticket\.h)
+workers/.*             workers/.*|service/((dispatch|conclude|lists|sweep|tokend|pipeline.*)\.c|ticket\.h)
 
 service/(record|request|status|ticket|generation|policy)\.h     service/[^/]+
 service/journal\.h                       service/(restore|batch|journal_record)\.[ch]

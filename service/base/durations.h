@@ -33,6 +33,7 @@
 	ROW(BACKOFF_CAP,            60000, API,   "the widest window") \
 	ROW(BREAKER_FIRST,           5000, API,   "how long the breaker stays open at first") \
 	ROW(BREAKER_MOST,           60000, API,   "and at most") \
+	ROW(BACKLOG,                30000, API,   "a cluster that does not answer for so long may hold half of a partition's tickets") \
 	ROW(RETRY_AFTER_MOST,      600000, API,   "a longer Retry-After is cut to this") \
 	ROW(RESTORE_RETRY,           1000, FIXED, "a restore that failed is tried again after this") \
 	ROW(LOOP_STALL,             10000, FIXED, "a loop that has not turned for this long is not alive")

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "service/conclude.h"
 #include "service/ticket.h"
@@ -44,9 +46,7 @@ test_fates(void **state)
 		{ VERDICT_REDIRECTED, CONCLUDE_RETRY, 1, FATE_UNKNOWN, 0 },
 		{ VERDICT_THROTTLED, CONCLUDE_RETRY, 1, FATE_REFUSED, 0 },
 		{ VERDICT_CREDENTIAL, CONCLUDE_RETRY, 1, FATE_REFUSED, 0 },
-		{ VERDICT_CONFLICT, CONCLUDE_RETRY, 1, FATE_REFUSED, 0 },
 		{ VERDICT_REJECTED, CONCLUDE_END, 1, FATE_REFUSED, STATUS_UPSTREAM_REJECTED },
-		{ VERDICT_NOT_FOUND, CONCLUDE_END, 1, FATE_REFUSED, STATUS_TARGET_NOT_FOUND },
 	};
 
 	(void)state;
@@ -105,6 +105,43 @@ test_closed_is_bounded(void **state)
 	assert_int_equal(n, ATTEMPTS_CLOSED_MOST - 1);
 	assert_int_equal(t->attempts.n_closed, ATTEMPTS_CLOSED_MOST);
 	assert_int_equal(t->status.cause, STATUS_UPSTREAM_THROTTLED);
+	assert_null(strstr(t->status.message, "deadline"));
+	ticket_free(t);
+}
+
+#define MARKER "[tokend/1:svc:telemetry:3:uuid]"
+
+/* The attempt's answer was v, and then a list came back; with_marker: it holds this. NULL: it holds nothing of ours. */
+static enum conclude_step
+looked(struct ticket *t, enum verdict v, enum verdict of_list, const char *with_marker)
+{
+	struct job_listed found = { .marker = with_marker };
+	struct job list = { .verb = JOB_LIST, .verdict = of_list, .looked_for = MARKER, .message = "503 Service Unavailable" };
+	uint64_t wait;
+
+	if (with_marker != NULL) {
+		list.listed = &found;
+		list.n_listed = 1;
+	}
+	assert_int_equal(outcome(t, v), CONCLUDE_LOOK);
+	assert_true(t->attempts.open);
+	(void)snprintf(t->job.message, sizeof t->job.message, "404 Not Found");
+	return conclude_looked(t, &list, 0, &wait);
+}
+
+static void
+test_not_found_is_believed_when_the_list_works(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	assert_int_equal(looked(t, VERDICT_NOT_FOUND, VERDICT_NOT_FOUND, NULL), CONCLUDE_RETRY);
+	assert_string_equal(t->job.message, "404 Not Found; and the list of tokens: 503 Service Unavailable");
+	assert_int_equal(looked(t, VERDICT_NOT_FOUND, VERDICT_AMBIGUOUS, NULL), CONCLUDE_RETRY);
+	assert_int_equal(looked(t, VERDICT_NOT_FOUND, VERDICT_LISTED, NULL), CONCLUDE_END);
+	assert_int_equal(t->status.cause, STATUS_TARGET_NOT_FOUND);
+	assert_int_equal(t->attempts.n_closed, 3);
+	assert_int_equal(attempts_unknown(&t->attempts), 0);
 	ticket_free(t);
 }
 
@@ -114,10 +151,65 @@ test_conflict_three_times(void **state)
 	struct ticket *t = fresh();
 
 	(void)state;
-	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_RETRY);
-	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_RETRY);
-	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_END);
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, NULL), CONCLUDE_RETRY);
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, NULL), CONCLUDE_RETRY);
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, NULL), CONCLUDE_END);
 	assert_int_equal(t->status.cause, STATUS_UPSTREAM_CONFLICT);
+	assert_int_equal(attempts_unknown(&t->attempts), 0);
+	ticket_free(t);
+}
+
+/* Something sent the POST twice; or nobody can tell: then it counts as if. */
+static void
+test_a_conflict_with_ourselves_is_ambiguous(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, MARKER), CONCLUDE_RETRY);
+	assert_int_equal(attempts_unknown(&t->attempts), 1);
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_AMBIGUOUS, NULL), CONCLUDE_RETRY);
+	assert_int_equal(attempts_unknown(&t->attempts), 2);
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, MARKER " edited"), CONCLUDE_RETRY);
+	assert_int_equal(attempts_unknown(&t->attempts), 2);
+	assert_int_equal(t->conflicts, 1);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, MARKER), CONCLUDE_RETRY);
+	assert_int_equal(looked(t, VERDICT_CONFLICT, VERDICT_LISTED, MARKER), CONCLUDE_END);
+	assert_int_equal(t->status.cause, STATUS_UPSTREAM_AMBIGUOUS);
+	ticket_free(t);
+}
+
+static void
+test_no_time_for_a_list(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	assert_int_equal(outcome(t, VERDICT_CONFLICT), CONCLUDE_LOOK);
+	conclude_unlooked(t);
+	assert_int_equal(t->attempts.closed[0].fate, FATE_UNKNOWN);
+	assert_int_equal(outcome(t, VERDICT_NOT_FOUND), CONCLUDE_LOOK);
+	conclude_unlooked(t);
+	assert_int_equal(t->attempts.closed[1].fate, FATE_REFUSED);
+	assert_false(t->attempts.open);
+	ticket_free(t);
+}
+
+static void
+test_a_backlog_says_what_the_cluster_said(void **state)
+{
+	struct ticket *t = fresh();
+
+	(void)state;
+	conclude_backlog(t, "prod");
+	assert_int_equal(t->status.cause, STATUS_UPSTREAM_BACKLOG);
+	assert_null(strstr(t->status.message, "last attempt"));
+	(void)outcome(t, VERDICT_AMBIGUOUS);
+	(void)snprintf(t->job.message, sizeof t->job.message, "connection refused");
+	conclude_backlog(t, "prod");
+	assert_non_null(strstr(t->status.message, "cluster prod"));
+	assert_non_null(strstr(t->status.message, "connection refused"));
 	ticket_free(t);
 }
 
@@ -186,6 +278,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fates), cmocka_unit_test(test_created_stays_open), cmocka_unit_test(test_cap_counts_unknown_only),
 		cmocka_unit_test(test_closed_is_bounded), cmocka_unit_test(test_conflict_three_times), cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_not_found_is_believed_when_the_list_works), cmocka_unit_test(test_a_conflict_with_ourselves_is_ambiguous),
+		cmocka_unit_test(test_no_time_for_a_list), cmocka_unit_test(test_a_backlog_says_what_the_cluster_said),
 		cmocka_unit_test(test_reply),
 	};
 
