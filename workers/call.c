@@ -368,14 +368,19 @@ read_answer(struct call *c)
 	call_message_answer(job, wrong);
 }
 
-/* None came, or not all of it. */
+/* None came, or not all of it: we ended it, or libcurl had to. */
 static void
-note_failure(struct call *c, const char *trouble)
+note_failure(struct call *c, CURLcode code)
 {
 	struct exchange e = { .verb = c->job->verb, .left = c->job->left, .whole = false };
+	const char *curl_says = c->curl_says[0] != '\0' ? c->curl_says : curl_easy_strerror(code);
+	char shown[TEXT_SHOWN_ROOM];
 
 	c->job->verdict = verdict_of(&e);
-	call_message_failure(c->job, trouble);
+	if (c->scan != NULL && c->why == list_scan_why(c->scan))
+		call_message_answer(c->job, c->why);
+	else
+		call_message_failure(c->job, c->why != NULL ? c->why : text_shown(span_str(curl_says), shown));
 }
 
 /* The token's memory goes with the job; everything else is wiped and forgotten. */
@@ -413,8 +418,7 @@ call_finish(struct call *c, int curl_code)
 	if (curl_code == CURLE_OK)
 		read_answer(c);
 	else
-		note_failure(c, c->why != NULL ? c->why :
-		    c->curl_says[0] != '\0' ? c->curl_says : curl_easy_strerror((CURLcode)curl_code));
+		note_failure(c, (CURLcode)curl_code);
 	upstream_count(c->upstream, c->job->verb, c->job->verdict, c->job->took_us);
 	return let_go(c);
 }

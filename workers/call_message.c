@@ -62,7 +62,5 @@ call_message_answer(struct job *job, const char *detail)
 void
 call_message_failure(struct job *job, const char *trouble)
 {
-	char shown[TEXT_SHOWN_ROOM];
-
-	say(job, "%s", text_shown(span_str(trouble), shown));
+	say(job, "%s", trouble);
 }

@@ -216,7 +216,7 @@ without_created_at_the_time_is_unknown(void **state)
 
 /* What a bracket counter could stumble over. The description is escaped; what is found in it is not. */
 #define TRICKY \
-	TOKEN("1", "]},{[ \\\" \\\\ \\\\\\\" \\u005b" MARKER, \
+	TOKEN("1", "]},{[ \\\" }] \\\\ \\\\\\\" {[ \\\" }] \\u005b" MARKER, \
 	    ",\"x\":{\"]\":[[],[{\"}\":\"\\\\\"}],[[{}]]],\"y\":\"\\\\\\\\\"}")
 
 static void

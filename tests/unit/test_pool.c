@@ -14,6 +14,7 @@
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/err.h"
+#include "service/base/log.h"
 #include "service/base/metrics.h"
 #include "workers/job.h"
 #include "workers/pool.h"
@@ -107,6 +108,12 @@ a_delete(const char *token_id)
 	return (struct job){ .verb = JOB_DELETE, .not_after_boot_ms = clock_boot_ms() + 10000, .token_id = token_id };
 }
 
+static struct job
+a_list(const char *looked_for)
+{
+	return (struct job){ .verb = JOB_LIST, .not_after_boot_ms = clock_boot_ms() + 10000, .looked_for = looked_for };
+}
+
 /* The jobs that are back, at least one. */
 static struct job *
 await(struct rig *r)
@@ -127,6 +134,8 @@ run(struct rig *r, struct job job)
 	job.http_status = -1;
 	job.retry_after_ms = 77;
 	job.leased = &job;
+	job.listed = (struct job_listed *)&job;
+	job.n_listed = job.n_tokens = 77;
 	r->job = job;
 	pool_submit(r->pool, &r->job);
 	back = await(r);
@@ -147,6 +156,11 @@ expect(const struct job *job, enum verdict verdict, bool left)
 		fail_msg("%s, %s: %s", verdict_label(job->verdict), job->left ? "left" : "not left", job->message);
 	if (verdict != VERDICT_CREATED)
 		assert_null(job->leased);
+	if (verdict != VERDICT_LISTED) {
+		assert_null(job->listed);
+		assert_int_equal(job->n_listed, 0);
+		assert_int_equal(job->n_tokens, 0);
+	}
 }
 
 /* ---- what is asked ---- */
@@ -278,9 +292,11 @@ a_redirect_is_not_followed(void **state)
 {
 	struct rig *r = *state;
 
-	SCRIPT(r, { ERROR("307 There", "Location: /elsewhere\r\n", ""), false });
+	SCRIPT(r, { ERROR("307 There", "Location: https://login.example.com/realm?token=s3cret\r\n", ""), false });
 	expect(run(r, a_create()), VERDICT_REDIRECTED, true);
 	assert_int_equal(server_requests(r->server), 1);
+	assert_string_equal(r->job.message,
+	    "307 Temporary Redirect: the cluster's url is wrong, the API points to \"https://login.example.com\"");
 }
 
 static void
@@ -291,6 +307,256 @@ interim_answers_are_passed_over(void **state)
 	SCRIPT(r, { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n" CREATED, false });
 	expect(run(r, a_create()), VERDICT_CREATED, true);
 	pool_return(r->pool, &r->job);
+}
+
+/* ---- lists ---- */
+
+#define LISTED(id, description) "{\"accountId\":\"" ACCOUNT "\",\"clusterId\":\"" CLUSTER "\",\"id\":\"" id "\"," \
+	"\"description\":\"" description "\",\"permissions\":[],\"createdAt\":\"2023-12-21T17:32:28.000Z\"}"
+#define OTHER_ID "77777777-7777-4777-8777-777777777777"
+#define LIST "[" LISTED(OTHER_ID, "by hand") "," LISTED(ID, DESCRIPTION) "]"
+#define LIST_OF(bytes, body) "HTTP/1.1 200 OK\r\nContent-Length: " bytes "\r\n\r\n" body
+
+static void
+a_list_finds_what_it_looks_for(void **state)
+{
+	static const char line[] = "GET " TOKENS_PATH " HTTP/1.1\r\n";
+	struct rig *r = *state;
+	char request[SERVER_REQUEST_BYTES];
+
+	SCRIPT(r, { LIST_OF("@", LIST), false });
+	expect(run(r, a_list("[tokend/1:svc:")), VERDICT_LISTED, true);
+	server_latest(r->server, request);
+	assert_memory_equal(request, line, strlen(line));
+	assert_non_null(strstr(request, "\r\nAuthorization: Bearer " MANAGEMENT_TOKEN "\r\n"));
+	assert_null(strcasestr(request, "accept-encoding"));
+	assert_null(strcasestr(request, "content-length"));
+	assert_string_equal(r->job.message, "200 OK");
+	assert_int_equal(r->job.n_tokens, 2);
+	assert_int_equal(r->job.n_listed, 1);
+	assert_string_equal(r->job.listed->token_id, ID);
+	assert_string_equal(r->job.listed->marker, DESCRIPTION + strlen("for a test "));
+	assert_int_equal(r->job.listed->created_at, 1703179948);
+	pool_return(r->pool, &r->job);
+	assert_null(r->job.listed);
+	assert_int_equal(r->job.n_listed, 0);
+	pool_return(r->pool, &r->job);           /* nothing more to return */
+}
+
+static void
+a_list_may_only_be_tried(void **state)
+{
+	struct rig *r = *state;
+
+	SCRIPT(r, { LIST_OF("@", LIST), false }, { LIST_OF("@", "[]"), false });
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	assert_int_equal(r->job.n_tokens, 2);
+	assert_null(r->job.listed);
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	assert_int_equal(r->job.n_tokens, 0);
+}
+
+/* Far more than any answer's buffer holds. */
+static void
+a_list_may_be_long(void **state)
+{
+	enum { MANY = 4000 };
+	static char answer[MANY * sizeof(LISTED(ID, DESCRIPTION)) + 1000];
+	static const struct step steps[] = { { answer, false } };
+	struct rig *r = *state;
+	char *at = stpcpy(answer, "HTTP/1.1 200 OK\r\nContent-Length: @\r\n\r\n[");
+
+	for (int i = 0; i < MANY; i++)
+		at = stpcpy(stpcpy(at, i > 0 ? "," : ""), LISTED(ID, DESCRIPTION));
+	(void)strcpy(at, "]");
+	server_script(r->server, steps, 1);
+	expect(run(r, a_list("[tokend/1:svc:")), VERDICT_LISTED, true);
+	assert_int_equal(r->job.n_tokens, MANY);
+	assert_int_equal(r->job.n_listed, MANY);
+	pool_return(r->pool, &r->job);
+}
+
+static void
+a_list_that_is_cut_says_nothing(void **state)
+{
+	struct rig *r = *state;
+
+	SCRIPT(r, { LIST_OF("9999", LIST), true }, { LIST_OF("20", LIST), true }, { LIST_OF("0", ""), false },
+	    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n", true }, { NULL, true },
+	    { "HTTP/1.1 204 No Content\r\n\r\n", false });
+	for (int i = 0; i < 6; i++)
+		expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	assert_string_equal(r->job.message, "204 No Content");
+	SCRIPT(r, { LIST_OF("20", LIST), true }, { LIST_OF("0", ""), false });
+	expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	assert_string_equal(r->job.message, "200 OK: the list is cut short in or behind token 1");
+	expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	assert_string_equal(r->job.message, "200 OK: the answer is empty");
+}
+
+static void
+what_is_no_list_is_not_read_to_its_end(void **state)
+{
+	struct rig *r = *state;
+
+	SCRIPT(r, { LIST_OF("999999", "<html>"), false },
+	    { "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: @\r\n\r\n\x1f\x8b\x08\x01", false },
+	    { LIST_OF("@", "{\"code\":500}"), false }, { LIST_OF("@", LIST), false });
+	expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	assert_string_equal(r->job.message, "200 OK: the answer begins with \"<\": it is no JSON array");
+	assert_int_equal(r->job.http_status, 200);
+	expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	assert_string_equal(r->job.message, "200 OK: the answer begins with \"\\x1f\": it is no JSON array");
+	expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);     /* a slot keeps nothing of the list before */
+}
+
+static void
+a_list_that_is_refused_says_why(void **state)
+{
+	struct rig *r = *state;
+
+	SCRIPT(r, { ERROR("404 Not Found", "", "{\"code\":404,\"message\":\"no cluster\"}"), false },
+	    { ERROR("401 Who", "", ""), false }, { ERROR("429 No", "Retry-After: 3\r\n", "[]"), false },
+	    { ERROR("500 Oh", "", "[]"), false }, { ERROR("302 There", "Location: /\r\n", "[]"), false });
+	expect(run(r, a_list(NULL)), VERDICT_NOT_FOUND, true);
+	assert_string_equal(r->job.message, "404 Not Found: no cluster");
+	expect(run(r, a_list(NULL)), VERDICT_CREDENTIAL, true);
+	expect(run(r, a_list(NULL)), VERDICT_THROTTLED, true);
+	assert_int_equal(r->job.retry_after_ms, 3000);
+	expect(run(r, a_list(NULL)), VERDICT_AMBIGUOUS, true);
+	expect(run(r, a_list(NULL)), VERDICT_REDIRECTED, true);
+}
+
+static void
+a_list_may_be_asked_for_twice(void **state)
+{
+	struct rig *r = *state;
+
+	SCRIPT(r, { LIST_OF("@", LIST), false }, { NULL, true }, { LIST_OF("@", LIST), false });
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	assert_int_equal(server_requests(r->server), 3);
+	assert_int_equal(r->job.n_tokens, 2);
+}
+
+/* It begins well, and then nothing comes. */
+static void
+a_slow_list_ends_at_not_after(void **state)
+{
+	struct rig *r = *state;
+	struct job job = a_list("[tokend/1:svc:");
+
+	SCRIPT(r, { LIST_OF("9999", "[" LISTED(ID, DESCRIPTION) ","), false });
+	job.not_after_boot_ms = clock_boot_ms() + 1200;
+	expect(run(r, job), VERDICT_AMBIGUOUS, true);
+	assert_true(clock_boot_ms() >= job.not_after_boot_ms - 50);
+	assert_true(clock_boot_ms() < job.not_after_boot_ms + 2000);
+}
+
+/* ---- the management token ---- */
+
+static void
+carried(struct rig *r, const char *token)
+{
+	char request[SERVER_REQUEST_BYTES], line[100];
+
+	(void)snprintf(line, sizeof(line), "\r\nAuthorization: Bearer %s\r\n", token);
+	server_latest(r->server, request);
+	if (strstr(request, line) == NULL)
+		fail_msg("not %s", token);
+}
+
+static void
+replace_token(struct rig *r, const char *content)
+{
+	FILE *file = fopen(r->token_file, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(content, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void
+a_refused_token_is_read_anew_at_once(void **state)
+{
+	struct rig *r = *state;
+
+	SCRIPT(r, { ERROR("401 Who", "", ""), false }, { LIST_OF("@", "[]"), false });
+	replace_token(r, "another-one\n");
+	expect(run(r, a_create()), VERDICT_CREDENTIAL, true);
+	carried(r, MANAGEMENT_TOKEN);
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	carried(r, "another-one");
+}
+
+/* The call in flight ends well with the token it began with; AddressSanitizer watches its memory. */
+static void
+a_reload_leaves_calls_in_flight_alone(void **state)
+{
+	struct rig *r = *state;
+	struct job deleted = a_delete(ID), *back;
+
+	SCRIPT(r, { NULL, false }, { DELETED, false });
+	r->job = a_create();
+	r->job.not_after_boot_ms = clock_boot_ms() + 1500;
+	pool_submit(r->pool, &r->job);
+	assert_true(server_wait(r->server, 1));
+	replace_token(r, "another-one");
+	pool_reload(r->pool);
+	pool_reload(r->pool);
+	pool_submit(r->pool, &deleted);
+	back = await(r);
+	assert_ptr_equal(back, &deleted);
+	expect(back, VERDICT_DELETED, true);
+	carried(r, "another-one");
+	back = await(r);
+	assert_ptr_equal(back, &r->job);
+	expect(back, VERDICT_AMBIGUOUS, true);
+}
+
+static long
+reloads(void)
+{
+	static const char *const results[] = { "changed", "unchanged", "failed" };
+	size_t bytes;
+	char *text = metrics_text(&bytes);
+	long sum = 0;
+
+	for (int i = 0; i < 3; i++) {
+		char line[100], *at;
+
+		(void)snprintf(line, sizeof(line), "{what=\"management_token\",result=\"%s\"} ", results[i]);
+		at = strstr(text, line);
+		assert_non_null(at);
+		sum += strtol(at + strlen(line), NULL, 10);
+	}
+	free(text);
+	return sum;
+}
+
+static void
+a_storm_of_refusals_reads_the_file_once_a_second(void **state)
+{
+	enum { MANY = 200 };
+	static struct job jobs[MANY];
+	struct rig *r = *state;
+	long before = reloads(), seconds;
+	uint64_t began = clock_boot_ms();
+
+	SCRIPT(r, { ERROR("403 No", "", ""), false });
+	for (int i = 0; i < MANY; i++) {
+		jobs[i] = a_create();
+		jobs[i].mail.next = i + 1 < MANY ? &jobs[i + 1].mail : NULL;
+	}
+	pool_free(r->pool);
+	assert_non_null(r->pool = new_pool(r, 4, NULL));
+	pool_submit(r->pool, jobs);
+	for (int n = 0; n < MANY;)
+		for (struct job *job = await(r); job != NULL; job = (struct job *)job->mail.next, n++)
+			expect(job, VERDICT_CREDENTIAL, true);
+	seconds = (long)(clock_boot_ms() - began) / 1000 + 1;
+	assert_in_range(reloads() - before, 1, seconds);
 }
 
 /* ---- what may go wrong ---- */
@@ -563,6 +829,17 @@ main(void)
 		TEST(an_echoed_credential_is_left_out),
 		TEST(a_redirect_is_not_followed),
 		TEST(interim_answers_are_passed_over),
+		TEST(a_list_finds_what_it_looks_for),
+		TEST(a_list_may_only_be_tried),
+		TEST(a_list_may_be_long),
+		TEST(a_list_that_is_cut_says_nothing),
+		TEST(what_is_no_list_is_not_read_to_its_end),
+		TEST(a_list_that_is_refused_says_why),
+		TEST(a_list_may_be_asked_for_twice),
+		TEST(a_slow_list_ends_at_not_after),
+		TEST(a_refused_token_is_read_anew_at_once),
+		TEST(a_reload_leaves_calls_in_flight_alone),
+		TEST(a_storm_of_refusals_reads_the_file_once_a_second),
 		TEST(a_connection_that_dies_is_ambiguous),
 		TEST(a_body_of_another_length_is_ambiguous),
 		TEST(an_endless_body_fills_no_memory),
@@ -580,5 +857,6 @@ main(void)
 		TEST(a_credential_that_fits_no_header_is_refused),
 	};
 
+	log_setup(LOG_JSON, LOG_WARN_);
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
