@@ -142,6 +142,24 @@ check_management_tokens(const struct config *c, struct err *ret_err)
 	return 0;
 }
 
+static void
+warn_if_public(const char *what, const char *path)
+{
+	if (!secret_file_is_private(path))
+		log_warn("start", "others on this machine can read a secret", LOG_S("secret", what), LOG_S("file", path));
+}
+
+/* No more than a warning: who mounts a Secret does not always choose its mode. */
+static void
+warn_of_public_files(const struct config *c)
+{
+	warn_if_public("signing_key", c->signing_key_file);
+	for (size_t i = 0; i < c->n_clusters; i++)
+		warn_if_public("management_token_file", c->clusters[i].management_token_file);
+	for (size_t i = 0; i < c->n_kafka_secret_files; i++)
+		warn_if_public(c->kafka_secret_files[i].name, c->kafka_secret_files[i].value);
+}
+
 /* Waits for a broker that is not there yet; a SIGTERM meanwhile ends it in good order (1). */
 static int
 wait_for_topics(const struct config *c, struct health *h, struct err *ret_err)
@@ -219,8 +237,7 @@ start(const struct options *o, size_t locked_bytes, struct err *ret_err)
 	}
 	if (locked_bytes < LOCKED_LEAST)
 		log_warn("start", "little memory may be locked: secrets may reach the swap (see ulimit -l)", LOG_N("bytes", locked_bytes));
-	if (!secret_file_is_private(c->signing_key_file))
-		log_warn("start", "others can read the signing key", LOG_S("file", c->signing_key_file));
+	warn_of_public_files(c);
 	log_info("start", "tokend starts", LOG_S("version", TOKEND_VERSION), LOG_S("service_id", c->service_id),
 	    LOG_S("instance", c->instance), LOG_N("clusters", c->n_clusters), LOG_N("partitions", c->partitions));
 	rc = serve(c, policy, signing_key, ret_err);

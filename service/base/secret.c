@@ -18,12 +18,15 @@
 #include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "service/base/err.h"
+
+#define PROBE_BYTES ((size_t)1024 * 1024)
 
 struct secret {
 	unsigned char *data;            /* guarded, read-only, a NUL behind it */
@@ -101,11 +104,32 @@ openssl_free(void *p, const char *file, int line)
 	secret_free(p);
 }
 
+/* How much memory can be locked. The limit is not asked alone: a capability outranks it, and a sandbox may
+ * refuse mlock in spite of it; libsodium, which locks what it gives, does not tell. So a mebibyte is tried
+ * out, or what of it will do, and the limit's word is taken for more. */
+static size_t
+lockable(void)
+{
+	struct rlimit limit = { 0, 0 };
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *probe = mmap(NULL, PROBE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t bytes = PROBE_BYTES;
+
+	if (probe == MAP_FAILED)
+		return 0;
+	while (bytes >= page && mlock(probe, bytes) != 0)
+		bytes /= 2;
+	(void)munmap(probe, PROBE_BYTES);
+	if (bytes < PROBE_BYTES)
+		return bytes >= page ? bytes : 0;
+	(void)getrlimit(RLIMIT_MEMLOCK, &limit);
+	return limit.rlim_cur > PROBE_BYTES ? (size_t)limit.rlim_cur : PROBE_BYTES;
+}
+
 int
 secret_process_harden(size_t *ret_locked_bytes, struct err *ret_err)
 {
 	const struct rlimit none = { 0, 0 };
-	struct rlimit locked;
 
 	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
 		return err_set(ret_err, ERR_FATAL, "OpenSSL has allocated already: its memory would not be wiped");
@@ -115,9 +139,7 @@ secret_process_harden(size_t *ret_locked_bytes, struct err *ret_err)
 		return err_set(ret_err, ERR_FATAL, "core files cannot be switched off: %s", strerror(errno));
 	if (sodium_init() < 0)
 		return err_set(ret_err, ERR_FATAL, "libsodium does not start");
-	if (getrlimit(RLIMIT_MEMLOCK, &locked) != 0)
-		return err_set(ret_err, ERR_FATAL, "RLIMIT_MEMLOCK cannot be read: %s", strerror(errno));
-	*ret_locked_bytes = locked.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)locked.rlim_cur;
+	*ret_locked_bytes = lockable();
 	return 0;
 }
 

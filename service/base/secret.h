@@ -14,9 +14,9 @@ struct err;
 struct secret;                          /* opaque: bytes in guarded memory */
 
 /* Not dumpable, no core file, every free of OpenSSL's wiped; libsodium ready. Once, before threads.
- * *ret_locked_bytes: RLIMIT_MEMLOCK, so that the caller can say when it is too small. The hooks of
- * libcurl and cJSON belong to the rooms that own those libraries; they take wiping_malloc and friends
- * from here. */
+ * *ret_locked_bytes: how much memory can be locked, tried out up to 1 MiB, RLIMIT_MEMLOCK's word for
+ * more; so that the caller can say when it is too little. The hooks of libcurl and cJSON belong to the
+ * rooms that own those libraries; they take secret_malloc and friends from here. */
 int secret_process_harden(size_t *ret_locked_bytes, struct err *ret_err);
 
 /* An allocator that wipes what it frees, for libraries that take one. Any thread. */

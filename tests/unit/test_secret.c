@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <linux/capability.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -180,6 +181,49 @@ harden_and_look(void)
 	return locked > 0 ? 0 : 4;
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)      /* whose mlock does nothing */
+/* What can be locked is tried out: a capability would outrank the limit, so it is given up. */
+static size_t
+lockable_with_limit(rlim_t bytes)
+{
+	const struct rlimit limit = { bytes, bytes };
+	size_t locked = SIZE_MAX;
+	struct err e = { 0 };
+
+	(void)prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0);
+	if ((geteuid() == 0 && setresuid(65532, 65532, 65532) != 0) || setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+	    secret_process_harden(&locked, &e) != 0)
+		return SIZE_MAX;
+	return locked;
+}
+
+static int
+nothing_can_be_locked(void)
+{
+	struct err e = { 0 };
+
+	if (lockable_with_limit(0) != 0)
+		return 1;
+	return secret_read_file("/etc/passwd", 1024 * 1024, true, &e) != NULL ? 0 : 2;     /* it works all the same */
+}
+
+static int
+a_little_can_be_locked(void)
+{
+	return lockable_with_limit(64 * 1024) == 64 * 1024 ? 0 : 1;
+}
+
+static int
+much_can_be_locked(void)
+{
+	struct rlimit ours;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &ours) != 0 || ours.rlim_max < 2 * 1024 * 1024)
+		return 0;               /* more than we have cannot be given */
+	return lockable_with_limit(2 * 1024 * 1024) == 2 * 1024 * 1024 ? 0 : 1;
+}
+#endif
+
 static int
 harden_too_late(void)
 {
@@ -243,6 +287,9 @@ the_process_is_hardened(void **state)
 	assert_int_equal(in_child(harden_too_late), 0);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	assert_int_equal(in_child(what_openssl_frees_is_wiped), 0);
+	assert_int_equal(in_child(nothing_can_be_locked), 0);
+	assert_int_equal(in_child(a_little_can_be_locked), 0);
+	assert_int_equal(in_child(much_can_be_locked), 0);
 #endif
 }
 
