@@ -10,6 +10,7 @@ the ones that are out of date are named, and the exit status is 1. test_docs.py 
 What a reader must do about a cause is no business of the program's, so it stands here: a cause without
 advice, and advice without its cause, end it.
 """
+import os
 import pathlib
 import re
 import sys
@@ -305,6 +306,58 @@ def len_of_array(path, member):
     return int(found[1])
 
 
+# ---- topics --------------------------------------------------------------------------------------------------------
+
+POLICY_H = "service/base/topic_policy.h"
+
+
+def joined(sentences):
+    """One sentence of several: what they begin with alike is said once."""
+    alike = os.path.commonprefix([s.split() for s in sentences])
+    if len(sentences) > 1 and len(alike) > 3:
+        return " ".join(alike) + " " + ", ".join(" ".join(s.split()[len(alike):]) for s in sentences)
+    return "; ".join(sentences)
+
+
+def topics_table():
+    """One row for each setting and value, whichever topics must have it."""
+    window = re.search(r'#define TOPIC_WINDOW "(\d+)"', source(POLICY_H))[1]
+    merged = {}
+    for role, setting, fit, value, weight, why in rows(POLICY_H, "TOPIC_POLICIES"):
+        told = f"at least {duration(int(window))}" if value == "TOPIC_WINDOW" else f"at least {value}" if fit == "AT_LEAST" else code(value)
+        topics, whys = merged.setdefault((setting, told, weight), ([], []))
+        topics.append(role.lower())
+        whys += [why] if why not in whys else []
+    replicas = number(POLICY_H, "TOPIC_REPLICATION")
+    shown = {"MUST": "refused", "SHOULD": "a warning"}
+    body = [(code(s), ", ".join(t), told, shown[weight], joined(w)) for (s, told, weight), (t, w) in merged.items()]
+    body.append(("replication factor", "all", f"at least {replicas}", shown["SHOULD"], "the loss of a broker could lose what the topic holds"))
+    return table(("setting", "topics", "value", "else, at start", "why"), sorted(body, key=lambda row: row[3] != "refused"))
+
+
+# ---- tokenctl ------------------------------------------------------------------------------------------------------
+
+
+def commands():
+    """[(name, arguments, summary)] in the order in which tokenctl help lists them."""
+    listed = re.search(r"commands\[\] = \{(.*?)\};", source("service/ctl/tokenctl.c"), re.S)
+    known = {}
+    for path in (ROOT / "service" / "ctl").glob("*.c"):
+        for name, body in re.findall(r"^const struct command (\w+) = \{(.*?)^\};", path.read_text(), re.M | re.S):
+            member = lambda key: "".join(STRING.findall(re.search(rf"\.{key} = (.*?),\n", body, re.S)[1]))  # noqa: E731
+            known[name] = (member("name"), member("arguments"), member("summary"))
+    order = re.findall(r"&(\w+)", listed[1])
+    if not order or (missing := [name for name in order if name not in known]):
+        raise Broken(f"tokenctl.c lists {missing or 'no commands'}, and no file of service/ctl has them")
+    return [known[name] for name in order]
+
+
+def commands_table():
+    return table(
+        ("command", ""), [(code(f"tokenctl {name} {arguments}".rstrip()), summary) for name, arguments, summary in commands()]
+    )
+
+
 # ---- the blocks ----------------------------------------------------------------------------------------------------
 
 BLOCKS = {
@@ -315,6 +368,8 @@ BLOCKS = {
     "told durations": told_durations_table,
     "durations": durations_table,
     "limits": limits_table,
+    "commands": commands_table,
+    "topics": topics_table,
 }
 BLOCK = re.compile(r"<!-- ([a-z ]+) table -->\n(.*?)<!-- /\1 table -->", re.S)
 

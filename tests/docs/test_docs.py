@@ -164,6 +164,12 @@ def test_every_heading_of_the_readme_is_in_its_contents():
     assert chapters - {"two-commands", "contents"} <= contents
 
 
+def test_the_folders_are_told():
+    told = re.search(r"^tests/ +(.*)$", README, re.M)[1]
+    there = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and not p.name.startswith(("_", "."))}
+    assert set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", told))) == there
+
+
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z][a-z-]*):", table.source("Makefile"), re.M))
     command = r"(?:^|&& |sudo |[A-Z]+=\w+ )make\b((?: [\w=-]+)*)"
