@@ -33,6 +33,7 @@ service/(record|request|status|ticket|generation|policy)\.h     service/[^/]+
 service/journal\.h                       service/(restore|batch|journal_record)\.[ch]
 service/watermark\.h                     service/batch\.[ch]
 service/(record|status|frame)\.h         service/ctl/[^/]+
+service/policy\.h                        service/ctl/config_check_service\.c
 
 service/(frame|trace)\.h                 service/(headers|reply_headers)\.c
 service/(strict|decode|decode_parts)\.h  service/decode.*\.c

@@ -2,7 +2,7 @@
 /* What tokenctl's main and its commands say to each other.
  *
  * Add a command: write its file with a struct command in it, declare that here, and add it to the
- * list in tokenctl.c. Its help is made from the struct. */
+ * list in tokenctl.c. Its help and its part of the man page are made from the struct. */
 #ifndef TOKEND_CTL_COMMAND_H
 #define TOKEND_CTL_COMMAND_H
 
@@ -18,7 +18,7 @@ enum command_exit {
 	EXIT_DONE = 0,
 	EXIT_REFUSED = 1,               /* the service said no; or what was looked at is not as it should be */
 	EXIT_USAGE = 2,                 /* the command line, or something on this machine, is wrong; nothing was sent */
-	EXIT_NO_REPLY = 3               /* no answer in time; what was asked may still happen */
+	EXIT_NO_REPLY = 3               /* not finished; what was asked may still happen, or has, and how to go on is told */
 };
 
 /* The flags of every command. Strings are NULL when not given. */
@@ -37,21 +37,34 @@ struct invocation {
 	void *options;                  /* the command's own flags, in its own struct */
 };
 
+/* A row of help: an exit status, a file or a command line, and what is to be said of it. */
+struct command_note {
+	const char *what, *tells;
+};
+
 struct command {
 	const char *name;               /* "token create" */
 	const char *arguments;          /* "DESCRIPTION"; "" when it takes none */
 	const char *summary;            /* one line */
-	const char *about;              /* paragraphs and examples, each line ended */
+	const char *about;              /* paragraphs, blank lines between them; lines that begin with blanks stay lines */
 	const struct option *options;
 	size_t n_options;
 	size_t options_bytes;           /* of the struct that the options fill; it is zeroed first */
+	const struct command_note *exits, *files, *examples;    /* each ends with an empty row, or is NULL */
 	enum command_exit (*run)(struct invocation *v);
 };
 
+extern const struct command config_check_command;
 extern const struct command init_command;
+extern const struct command keys_export_command;
+extern const struct command keys_make_command;
+extern const struct command keys_show_command;
 extern const struct command policy_check_command;
 extern const struct command policy_explain_command;
+extern const struct command reply_open_command;
+extern const struct command request_make_command;
 extern const struct command token_create_command;
+extern const struct command token_open_command;
 extern const struct command topics_create_command;
 
 #endif

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/base/arena.h"
 #include "service/base/err.h"
 
 int
@@ -100,4 +101,65 @@ files_write_new(const char *path, struct span bytes, struct err *ret_err)
 	if (failed == EEXIST)
 		return err_set(ret_err, ERR_REFUSE, "%s exists already; it was left as it is", path);
 	return failed == 0 ? 0 : err_set(ret_err, ERR_REFUSE, "cannot write %s: %s", path, strerror(failed));
+}
+
+int
+files_check_new(const char *path, struct err *ret_err)
+{
+	const char *slash = strrchr(path, '/');
+	char above[PATH_MAX];
+
+	if (strlen(path) >= sizeof(above))
+		return err_set(ret_err, ERR_REFUSE, "the path %.100s… is too long", path);
+	(void)snprintf(above, sizeof(above), "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+	    slash != NULL ? path : ".");
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(ret_err, ERR_REFUSE, "%s exists already, and nothing is written over", path);
+	if (access(above, W_OK | X_OK) != 0)
+		return err_set(ret_err, ERR_REFUSE, "cannot write to the directory %s: %s", above, strerror(errno));
+	return 0;
+}
+
+const char *
+files_name(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+/* Up to room bytes; -1 with errno. */
+static ssize_t
+read_all(int fd, unsigned char *bytes, size_t room)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	do {
+		n = read(fd, bytes + done, room - done);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		done += n > 0 ? (size_t)n : 0;
+	} while (n != 0 && done < room);
+	return (ssize_t)done;
+}
+
+int
+files_read(const char *path, size_t max_bytes, struct arena *a, struct span *ret_bytes, struct err *ret_err)
+{
+	bool stdin_meant = strcmp(path, "-") == 0;
+	int fd = stdin_meant ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	unsigned char *bytes = arena_alloc(a, max_bytes + 1);
+	ssize_t n = fd >= 0 ? read_all(fd, bytes, max_bytes + 1) : -1;
+	int failed = errno;
+
+	if (fd >= 0 && !stdin_meant)
+		(void)close(fd);
+	if (n < 0)
+		return err_set(ret_err, ERR_REFUSE, "cannot read %s: %s", files_name(path), strerror(failed));
+	if (n == 0)
+		return err_set(ret_err, ERR_REFUSE, "%s is empty", files_name(path));
+	if ((size_t)n > max_bytes)
+		return err_set(ret_err, ERR_REFUSE, "%s has more than %zu bytes", files_name(path), max_bytes);
+	bytes[n] = '\0';
+	*ret_bytes = span_of(bytes, (size_t)n);
+	return 0;
 }

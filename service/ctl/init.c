@@ -141,8 +141,11 @@ is_one_of(const char *text, const char *one, const char *other)
 static int
 check_cluster(const struct templates *t, struct err *ret_err)
 {
+	char room[TEXT_SHOWN_ROOM];
+
 	if (!is_one_of(t->product, "dedicated", "clustered"))
-		return err_set(ret_err, ERR_REFUSE, "--product is dedicated or clustered, not \"%.40s\"", t->product);
+		return err_set(ret_err, ERR_REFUSE, "--product is dedicated or clustered, not \"%s\"",
+		    text_shown(span_str(t->product), room));
 	if (t->url == NULL)
 		return err_set(ret_err, ERR_REFUSE, "--url is missing: where the cluster's Management API is");
 	if (strcmp(t->product, "clustered") == 0 && (t->account != NULL || t->cluster_uuid != NULL))
@@ -169,8 +172,8 @@ check(const struct templates *t, struct err *ret_err)
 		    "--principal \"%s\" is not 1 to 64 of a-z 0-9 . _ -, the first of them no dot",
 		    text_shown(span_str(t->principal), room));
 	if (!is_one_of(t->topic_checks, "strict", "partitions"))
-		return err_set(ret_err, ERR_REFUSE, "--topic-checks is strict or partitions, not \"%.40s\"",
-		    t->topic_checks);
+		return err_set(ret_err, ERR_REFUSE, "--topic-checks is strict or partitions, not \"%s\"",
+		    text_shown(span_str(t->topic_checks), room));
 	if (t->partitions > PARTITIONS_MOST || t->ops_port > UINT16_MAX)
 		return err_set(ret_err, ERR_REFUSE, "--partitions %d or --ops-port %d is out of range",
 		    (int)t->partitions, (int)t->ops_port);
@@ -253,10 +256,11 @@ run(struct invocation *v)
 	struct templates *t = v->options;
 	const char *above = profile_directory_of(v->globals->config, v->arena);
 	struct making m = { .t = t, .arena = v->arena, .directory = v->n_words > 0 ? v->words[0] : above };
+	char room[TEXT_SHOWN_ROOM];
 	struct err e;
 
 	if (v->n_words > 1)
-		return output_usage("init takes one directory, not \"%s\" too", v->words[1]);
+		return output_usage("init takes one directory, not \"%s\" too", text_shown(span_str(v->words[1]), room));
 	set_defaults(t, v->globals, v->arena);
 	t->state_dir = v->n_words > 0 ? "state" : NULL;
 	if (check(t, &e) != 0 || make(&m, &e) != 0)
@@ -265,20 +269,32 @@ run(struct invocation *v)
 	return EXIT_DONE;
 }
 
+static const struct command_note files[] = {
+	{ "signing.key", "the service's signing key; it stays with the service" },
+	{ "policy.yaml, tokend.yaml", "who may ask for what; the service's configuration" },
+	{ "PRINCIPAL.signing.key, PRINCIPAL.box.key", "the requester's two keys; they stay with the requester" },
+	{ "tokenctl.yaml", "the requester's profile" },
+	{ NULL, NULL }
+};
+
+static const struct command_note examples[] = {
+	{ "tokenctl init --bootstrap broker:9092 --account UUID --cluster-uuid UUID", "InfluxDB Cloud Dedicated:" },
+	{ "tokenctl init DIR --product clustered --url https://influx.example.com", "InfluxDB Clustered:" },
+	{ NULL, NULL }
+};
+
 const struct command init_command = {
 	.name = "init",
 	.arguments = "[DIR]",
 	.summary = "make keys, policy and configuration for a service and a first requester",
 	.about =
-	    "Writes six files, none of them over an existing one, readable by you alone: the service's\n"
-	    "signing key, policy.yaml and tokend.yaml; the requester's two keys and tokenctl.yaml. DIR is by\n"
-	    "default where --config points to. The cluster is named by --cluster (default main), a dedicated\n"
-	    "one told by --account and --cluster-uuid.\n"
-	    "\n"
-	    "  tokenctl init --bootstrap broker:9092 --account UUID --cluster-uuid UUID\n"
-	    "  tokenctl init DIR --product clustered --url https://influx.example.com\n",
+	    "Writes six files, none of them over an existing one, readable by you alone. DIR is by default where --config "
+	    "points to. The cluster is named by --cluster (default main), a dedicated one told by --account and "
+	    "--cluster-uuid.\n",
 	.options = rows,
 	.n_options = sizeof(rows) / sizeof(rows[0]),
 	.options_bytes = sizeof(struct templates),
+	.files = files,
+	.examples = examples,
 	.run = run,
 };

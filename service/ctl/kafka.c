@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Send one record and read its replies.
+ * Send one record and read its replies, or one of the two alone.
  *
  * The reply comes to the partition of the same number, so one partition is all there is to read:
  * its end is noted before the record is sent, and reading begins there. No group is joined: nothing
@@ -77,6 +77,7 @@ open_consumer(struct line *l, struct err *ret_err)
 	kafka_conf_own(conf, "isolation.level", "read_committed");
 	kafka_conf_own(conf, "enable.auto.commit", "false");
 	kafka_conf_own(conf, "auto.offset.reset", "earliest");
+	kafka_conf_own(conf, "enable.partition.eof", l->x->since_wall_ms != 0 ? "true" : "false");
 	l->consumer = kafka_conf_open(RD_KAFKA_CONSUMER, conf, ret_err);
 	return l->consumer != NULL ? 0 : -1;
 }
@@ -99,26 +100,55 @@ check_partitions(struct line *l, const char *topic, struct err *ret_err)
 	e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	found = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
-		result = err_set(ret_err, ERR_REFUSE, "the topic %s: %s", topic, rd_kafka_err2str(e));
+		result = err_set(ret_err, ERR_REFUSE, "the topic %s: %s; tokenctl topics create makes it, where the "
+		    "service's tokend.yaml is", topic, rd_kafka_err2str(e));
 	else if (found != l->x->profile->partitions)
-		result = err_set(ret_err, ERR_REFUSE, "the topic %s has %d partitions, the profile says %d", topic,
-		    found, (int)l->x->profile->partitions);
+		result = err_set(ret_err, ERR_REFUSE, "the topic %s has %d partitions, the profile says %d; "
+		    "the profile's partitions must be the topic's", topic, found, (int)l->x->profile->partitions);
 	rd_kafka_metadata_destroy(md);
 	return result;
 }
 
-/* From the end as it is now: whatever answers what is sent from here on comes behind it. */
+/* Where the first record since then stands. The sandbox's Kafka does not know, and a broker has none when all are
+ * older: then from the beginning, which is slower and just as good. */
 static int
-start_reading(struct line *l, struct err *ret_err)
+find_since(struct line *l, int64_t *ret_offset, struct err *ret_err)
 {
-	const char *topic = l->x->profile->topics.replies;
-	int64_t first, end;
-	rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(l->consumer, topic, l->home, &first, &end, left_ms(l));
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t e;
+
+	rd_kafka_topic_partition_list_add(list, l->x->profile->topics.replies, l->home)->offset = l->x->since_wall_ms;
+	e = rd_kafka_offsets_for_times(l->consumer, list, left_ms(l));
+	*ret_offset = list->elems[0].offset >= 0 ? list->elems[0].offset : RD_KAFKA_OFFSET_BEGINNING;
+	rd_kafka_topic_partition_list_destroy(list);
+	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return fail(l, ERR_RETRY, "cannot find the place in the reply topic", rd_kafka_err2str(e), ret_err);
+	return 0;
+}
+
+/* The end as it is now: whatever answers what is sent from here on comes behind it. */
+static int
+find_end(struct line *l, int64_t *ret_offset, struct err *ret_err)
+{
+	int64_t first;
+	rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(l->consumer, l->x->profile->topics.replies, l->home,
+	    &first, ret_offset, left_ms(l));
 
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return fail(l, ERR_RETRY, "cannot find the end of the reply topic", rd_kafka_err2str(e), ret_err);
-	l->replies = rd_kafka_topic_new(l->consumer, topic, NULL);
-	if (rd_kafka_consume_start(l->replies, l->home, end) == 0)
+	return 0;
+}
+
+static int
+start_reading(struct line *l, struct err *ret_err)
+{
+	int64_t from;
+	rd_kafka_resp_err_t e;
+
+	if ((l->x->since_wall_ms != 0 ? find_since : find_end)(l, &from, ret_err) != 0)
+		return -1;
+	l->replies = rd_kafka_topic_new(l->consumer, l->x->profile->topics.replies, NULL);
+	if (rd_kafka_consume_start(l->replies, l->home, from) == 0)
 		return 0;
 	e = rd_kafka_last_error();
 	rd_kafka_topic_destroy(l->replies);
@@ -166,7 +196,7 @@ send_record(struct line *l, struct err *ret_err)
 	    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(l),
 	    RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.bytes),
 	    RD_KAFKA_V_VALUE((void *)(uintptr_t)r->body.data, r->body.bytes),
-	    RD_KAFKA_V_HEADER("tokend-method", l->x->method, -1),
+	    RD_KAFKA_V_HEADER("tokend-method", REQUEST_METHOD, -1),
 	    RD_KAFKA_V_HEADER("tokend-key-id", r->key_id, -1),
 	    RD_KAFKA_V_HEADER("tokend-signature", r->signature, -1),
 	    RD_KAFKA_V_HEADER("traceparent", r->traceparent, -1),
@@ -208,33 +238,52 @@ judge(struct line *l, const rd_kafka_message_t *m)
 	return l->x->judge(l->x->context, &record);
 }
 
+static bool
+look(struct line *l, int wait_ms)
+{
+	rd_kafka_message_t *m = rd_kafka_consume(l->replies, l->home, wait_ms);
+	bool settled = false;
+
+	if (m == NULL)
+		return false;
+	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		settled = judge(l, m);
+	else if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		settled = l->x->at_end(l->x->context);
+	else
+		(void)snprintf(l->complaint.text, sizeof(l->complaint.text), "%s", rd_kafka_message_errstr(m));
+	rd_kafka_message_destroy(m);
+	return settled;
+}
+
 /* One look at the partition, and at what librdkafka has to tell. */
 static bool
 turn(struct line *l)
 {
 	int wait_ms = left_ms(l) < TURN_MS ? left_ms(l) : TURN_MS;
-	rd_kafka_message_t *m;
-	bool settled = false;
+	bool settled;
 
-	(void)rd_kafka_poll(l->producer, 0);
+	if (l->producer != NULL)
+		(void)rd_kafka_poll(l->producer, l->x->wait ? 0 : wait_ms);
 	(void)rd_kafka_poll(l->consumer, 0);
-	m = rd_kafka_consume(l->replies, l->home, wait_ms);
-	if (m != NULL) {
-		if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			settled = judge(l, m);
-		else
-			(void)snprintf(l->complaint.text, sizeof(l->complaint.text), "%s", rd_kafka_message_errstr(m));
-		rd_kafka_message_destroy(m);
-	}
+	settled = l->x->wait ? look(l, wait_ms) :
+	    l->delivery == DELIVERY_DONE && l->delivery_error == RD_KAFKA_RESP_ERR_NO_ERROR;
 	l->x->progress(l->x->context);
 	return settled;
 }
 
-static enum kafka_result
-wait_for_reply(struct line *l, struct err *ret_err)
+static const char *
+why_not(const struct line *l)
 {
-	const char *why;
+	if (interrupted)
+		return "interrupted";
+	return !l->x->send || l->delivery == DELIVERY_DONE ? "the time is over" :
+	    "the brokers did not acknowledge the request in time";
+}
 
+static enum kafka_result
+wait_until_settled(struct line *l, struct err *ret_err)
+{
 	while (left_ms(l) > 0 && !interrupted) {
 		if (turn(l))
 			return KAFKA_SETTLED;
@@ -244,9 +293,7 @@ wait_for_reply(struct line *l, struct err *ret_err)
 			return KAFKA_NOT_SENT;
 		}
 	}
-	why = interrupted ? "interrupted" : l->delivery == DELIVERY_DONE ? "the time is over" :
-	    "the brokers did not acknowledge the request in time";
-	(void)fail(l, ERR_RETRY, "no valid reply", why, ret_err);
+	(void)fail(l, ERR_RETRY, l->x->wait ? "no valid reply" : "not sent for certain", why_not(l), ret_err);
 	return l->delivery == DELIVERY_FAILED ? KAFKA_NOT_SENT : KAFKA_NO_REPLY;
 }
 
@@ -263,6 +310,21 @@ hang_up(struct line *l)
 		rd_kafka_destroy(l->consumer);
 }
 
+/* Whoever may only read need not be able to see the request topic, nor the other way round. */
+static int
+connect_line(struct line *l, struct err *ret_err)
+{
+	const struct kafka_exchange *x = l->x;
+
+	if (open_consumer(l, ret_err) != 0)
+		return -1;
+	if (x->send && check_partitions(l, x->profile->topics.requests, ret_err) != 0)
+		return -1;
+	if (x->wait && (check_partitions(l, x->profile->topics.replies, ret_err) != 0 || start_reading(l, ret_err) != 0))
+		return -1;
+	return x->send ? open_producer(l, ret_err) : 0;
+}
+
 enum kafka_result
 kafka_exchange(const struct kafka_exchange *x, struct err *ret_err)
 {
@@ -272,13 +334,11 @@ kafka_exchange(const struct kafka_exchange *x, struct err *ret_err)
 	struct sigaction before_int, before_term;
 	enum kafka_result result = KAFKA_NOT_SENT;
 
-	if (open_consumer(&l, ret_err) == 0 && check_partitions(&l, x->profile->topics.requests, ret_err) == 0 &&
-	    check_partitions(&l, x->profile->topics.replies, ret_err) == 0 && start_reading(&l, ret_err) == 0 &&
-	    open_producer(&l, ret_err) == 0) {
+	if (connect_line(&l, ret_err) == 0) {
 		(void)sigaction(SIGINT, &notice, &before_int);
 		(void)sigaction(SIGTERM, &notice, &before_term);
-		if (send_record(&l, ret_err) == 0)
-			result = wait_for_reply(&l, ret_err);
+		if (!x->send || send_record(&l, ret_err) == 0)
+			result = wait_until_settled(&l, ret_err);
 		(void)sigaction(SIGINT, &before_int, NULL);
 		(void)sigaction(SIGTERM, &before_term, NULL);
 	}

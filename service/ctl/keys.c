@@ -90,6 +90,16 @@ keys_wipe(struct keys *k)
 	k->secret = NULL;
 }
 
+const char *
+keys_fingerprint(const unsigned char public_key[KEYS_BYTES], char room[KEYS_FINGERPRINT_ROOM])
+{
+	unsigned char hash[DSSE_HASH_BYTES];
+
+	dsse_sha256(span_of(public_key, KEYS_BYTES), hash);
+	(void)text_hex(span_of(hash, 8), stpcpy(room, "sha256:"));
+	return room;
+}
+
 static int
 write_secret(const char *path, const unsigned char secret[KEYS_BYTES], struct err *ret_err)
 {

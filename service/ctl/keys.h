@@ -6,6 +6,7 @@
 
 #define KEYS_BYTES 32
 #define KEYS_TEXT_ROOM 45               /* base64 of 32 bytes and a NUL */
+#define KEYS_FINGERPRINT_ROOM 24
 
 struct err;
 
@@ -19,6 +20,9 @@ struct keys {
 int keys_read_signing(const char *path, struct keys *ret_keys, struct err *ret_err);
 int keys_read_box(const char *path, struct keys *ret_keys, struct err *ret_err);
 void keys_wipe(struct keys *k);
+
+/* A public key's short name, the one that replies give an unregistered box key, too: "sha256:" and 16 hex digits. */
+const char *keys_fingerprint(const unsigned char public_key[KEYS_BYTES], char room[KEYS_FINGERPRINT_ROOM]);
 
 /* A new pair: the public half as base64, the secret one into a new file (0600), synced. Never
  * overwrites. */

@@ -12,7 +12,6 @@
  */
 #include "service/ctl/options.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,8 +97,23 @@ store(const struct match *m, const char *value, struct arena *a, struct err *ret
 	case OPTION_LIST:
 		append(at, (struct options_item){ m->row->tag, value }, a);
 		return 0;
+	case OPTION_COMMAND:            /* take_command's */
+		break;
 	}
 	return 0;
+}
+
+/* Whatever follows is the value, flags and all. Returns how many of argv that is. */
+static int
+take_command(const struct match *m, bool has_value, char **argv, int argc, struct err *ret_err)
+{
+	int at = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
+
+	if (has_value || at >= argc)
+		return err_set(ret_err, ERR_REFUSE, "--%s wants a command: --%s CMD [ARG...], behind all else",
+		    m->row->name, m->row->name);
+	*(char ***)((char *)m->target + m->row->at) = argv + at;
+	return argc;
 }
 
 /* The flag at argv[0], with its value behind `=` or in argv[1]. Returns how many of argv it took,
@@ -117,6 +131,8 @@ take(const struct option_set *sets, size_t n_sets, char **argv, int argc, struct
 	if (m.row == NULL)
 		return err_set(ret_err, ERR_REFUSE, "there is no flag %s here",
 		    text_shown(span_of(flag, flag_bytes), room));
+	if (m.row->kind == OPTION_COMMAND)
+		return take_command(&m, value != NULL, argv, argc, ret_err);
 	if (m.row->kind == OPTION_SWITCH && value != NULL)
 		return err_set(ret_err, ERR_REFUSE, "--%s takes no value", m.row->name);
 	if (m.row->kind != OPTION_SWITCH && value == NULL) {
@@ -182,16 +198,4 @@ options_duration(const char *text, uint64_t *ret_ms)
 		return false;
 	*ret_ms = total;
 	return true;
-}
-
-void
-options_print(const struct option *rows, size_t n_rows)
-{
-	for (size_t i = 0; i < n_rows; i++) {
-		char letter[] = { '-', rows[i].letter, ',', ' ', '\0' }, left[64];
-
-		(void)snprintf(left, sizeof(left), "%s--%s%s%s", rows[i].letter != 0 ? letter : "", rows[i].name,
-		    rows[i].value_name != NULL ? " " : "", rows[i].value_name != NULL ? rows[i].value_name : "");
-		printf("  %-30s  %s\n", left, rows[i].help);
-	}
 }

@@ -15,7 +15,8 @@ enum option_kind {
 	OPTION_TEXT,                    /* const char * */
 	OPTION_NUMBER,                  /* int32_t, at least 1 */
 	OPTION_DURATION,                /* uint64_t, milliseconds, at least 1 */
-	OPTION_LIST                     /* struct options_list: every mention is one more item */
+	OPTION_LIST,                    /* struct options_list: every mention is one more item */
+	OPTION_COMMAND                  /* char **: all that follows, up to the NULL that ends argv */
 };
 
 struct options_item {
@@ -57,8 +58,5 @@ int options_parse(const struct option_set *sets, size_t n_sets, enum options_ext
 /* "90s", "1m0s", "1h30m": the units are ms, s, m, h and d. False on anything else, on zero, and
  * above ten years. */
 bool options_duration(const char *text, uint64_t *ret_ms);
-
-/* The rows as help prints them, on stdout. */
-void options_print(const struct option *rows, size_t n_rows);
 
 #endif

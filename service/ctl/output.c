@@ -67,14 +67,14 @@ output_setup(void)
 	cJSON_InitHooks(&hooks);
 }
 
-static int
-write_out(const char *text, size_t bytes, struct err *ret_err)
+int
+output_write(int fd, const char *text, size_t bytes, struct err *ret_err)
 {
 	while (bytes > 0) {
-		ssize_t n = write(STDOUT_FILENO, text, bytes);
+		ssize_t n = write(fd, text, bytes);
 
 		if (n < 0 && errno != EINTR)
-			return err_set(ret_err, ERR_REFUSE, "cannot write to stdout: %s", strerror(errno));
+			return err_set(ret_err, ERR_REFUSE, "%s", strerror(errno));
 		text += n > 0 ? n : 0;
 		bytes -= n > 0 ? (size_t)n : 0;
 	}
@@ -87,37 +87,48 @@ time_of(const Google__Protobuf__Timestamp *t, char room[TEXT_RFC3339_ROOM])
 	return text_time(t->seconds, t->nanos != 0 ? t->nanos / 1000 : -1, room);
 }
 
-static void
-say_circumstances(const struct reply *r, const struct output_place *where)
+void
+output_circumstances(const struct reply *r, const struct output_place *where)
 {
 	const Tokend__V1__TokenSecret *s = r->secret;
-	char expiry[TEXT_RFC3339_ROOM], shown[TEXT_SHOWN_ROOM];
+	char expiry[TEXT_RFC3339_ROOM], shown[TEXT_SHOWN_ROOM], place[320] = "";
 
-	output_say("request %s: created in cluster %s, %s%s; reply %s[%d]@%lld%s", s->request_id,
+	if (where->topic != NULL)
+		(void)snprintf(place, sizeof(place), "; reply %s[%d]@%lld", where->topic, (int)where->partition,
+		    (long long)where->offset);
+	output_say("request %s: created in cluster %s, %s%s%s%s", s->request_id,
 	    text_shown(span_str(s->cluster), shown), s->expires_at != NULL ? "expires " : "never expires",
-	    s->expires_at != NULL ? time_of(s->expires_at, expiry) : "", where->topic, (int)where->partition,
-	    (long long)where->offset, r->message->replayed ? ", told again" : "");
+	    s->expires_at != NULL ? time_of(s->expires_at, expiry) : "", place,
+	    r->message->replayed ? ", told again" : "");
 }
 
-int
-output_token_table(const struct reply *r, const struct output_place *where, struct err *ret_err)
+/* Guarded memory for text that holds a token. */
+static char *
+guarded(size_t bytes, struct err *ret_err)
 {
-	const Tokend__V1__TokenSecret *s = r->secret;
-	size_t room = strlen(s->token_id) + strlen(s->access_token) + 128;
-	int width = strlen(s->token_id) > 8 ? (int)strlen(s->token_id) : 8, result, bytes;
-	char *text = (char *)secret_guarded_new(room);
+	char *text = (char *)secret_guarded_new(bytes);
 
 	if (text == NULL)
-		return err_set(ret_err, ERR_FATAL, "there is no memory that can be locked to print the token from");
-	bytes = snprintf(text, room, "%-*s  TOKEN\n%-*s  ", width, "TOKEN ID", width, s->token_id);
-	/* The token by memcpy: printf may keep pieces of it in buffers of its own. */
-	memcpy(text + bytes, s->access_token, strlen(s->access_token));
-	bytes += (int)strlen(s->access_token);
-	text[bytes++] = '\n';
-	say_circumstances(r, where);
-	result = write_out(text, (size_t)bytes, ret_err);
-	secret_guarded_free((unsigned char *)text);
-	return result;
+		(void)err_set(ret_err, ERR_FATAL, "there is no memory that can be locked to print the token from");
+	return text;
+}
+
+/* The token by memcpy: printf may keep pieces of it in buffers of its own. */
+static char *
+token_line(enum output_format format, const Tokend__V1__TokenSecret *s, size_t *ret_bytes, struct err *ret_err)
+{
+	size_t token_bytes = strlen(s->access_token);
+	int width = strlen(s->token_id) > 8 ? (int)strlen(s->token_id) : 8, bytes = 0;
+	char *text = guarded((size_t)width * 2 + token_bytes + 32, ret_err);
+
+	if (text == NULL)
+		return NULL;
+	if (format == OUTPUT_TABLE)
+		bytes = sprintf(text, "%-*s  TOKEN\n%-*s  ", width, "TOKEN ID", width, s->token_id);
+	memcpy(text + bytes, s->access_token, token_bytes);
+	text[(size_t)bytes + token_bytes] = '\n';
+	*ret_bytes = (size_t)bytes + token_bytes + 1;
+	return text;
 }
 
 static void
@@ -145,17 +156,17 @@ add_permissions(cJSON *object, const Tokend__V1__TokenSecret *s)
 	}
 }
 
-int
-output_token_json(const struct reply *r, const struct output_place *where, struct err *ret_err)
+static cJSON *
+token_object(const struct reply *r, const struct output_place *where)
 {
 	const Tokend__V1__TokenSecret *s = r->secret;
 	cJSON *object = cJSON_CreateObject();
-	char *text;
-	int result;
 
 	(void)cJSON_AddStringToObject(object, "request_id", s->request_id);
-	(void)cJSON_AddNumberToObject(object, "partition", where->partition);
-	(void)cJSON_AddNumberToObject(object, "offset", (double)where->offset);
+	if (where->topic != NULL) {
+		(void)cJSON_AddNumberToObject(object, "partition", where->partition);
+		(void)cJSON_AddNumberToObject(object, "offset", (double)where->offset);
+	}
 	(void)cJSON_AddStringToObject(object, "id", s->token_id);
 	(void)cJSON_AddStringToObject(object, "accessToken", s->access_token);
 	(void)cJSON_AddStringToObject(object, "description", s->description);
@@ -165,16 +176,37 @@ output_token_json(const struct reply *r, const struct output_place *where, struc
 	(void)cJSON_AddStringToObject(object, "cluster", s->cluster);
 	(void)cJSON_AddBoolToObject(object, "replayed", r->message->replayed);
 	add_time(object, "revokedAt", r->message->revoked_at);
+	return object;
+}
 
-	text = cJSON_Print(object);
+/* cJSON's memory is wiped when freed; what it printed goes into guarded memory at once. */
+static char *
+token_json(const struct reply *r, const struct output_place *where, size_t *ret_bytes, struct err *ret_err)
+{
+	cJSON *object = token_object(r, where);
+	char *printed = cJSON_Print(object), *text = NULL;
+
 	cJSON_Delete(object);
-	if (text == NULL)
-		return err_set(ret_err, ERR_FATAL, "no memory to print the token from");
-	result = write_out(text, strlen(text), ret_err);
-	if (result == 0)
-		result = write_out("\n", 1, ret_err);
-	cJSON_free(text);
-	return result;
+	if (printed == NULL) {
+		(void)err_set(ret_err, ERR_FATAL, "no memory to print the token from");
+		return NULL;
+	}
+	*ret_bytes = strlen(printed) + 1;
+	text = guarded(*ret_bytes, ret_err);
+	if (text != NULL) {
+		memcpy(text, printed, *ret_bytes - 1);
+		text[*ret_bytes - 1] = '\n';
+	}
+	cJSON_free(printed);
+	return text;
+}
+
+char *
+output_token(enum output_format format, const struct reply *r, const struct output_place *where, size_t *ret_bytes,
+    struct err *ret_err)
+{
+	return format == OUTPUT_JSON ? token_json(r, where, ret_bytes, ret_err) :
+	    token_line(format, r->secret, ret_bytes, ret_err);
 }
 
 /* The rule for requesters: a program never takes a new ID after a refusal of a mere record, for the

@@ -22,16 +22,24 @@ void output_setup(void);
 
 /* Where a reply was found. */
 struct output_place {
-	const char *topic;
+	const char *topic;              /* NULL: it was brought by other means */
 	int32_t partition;
 	int64_t offset;
 };
 
-/* An opened token: a header line and one line with id and token, the rest on stderr; or one JSON
- * object. Fails when stdout cannot be written: then the token is not lost, the request can be sent
- * again. */
-int output_token_table(const struct reply *r, const struct output_place *where, struct err *ret_err);
-int output_token_json(const struct reply *r, const struct output_place *where, struct err *ret_err);
+/* table: a header line, and one line with id and token; json: one object; token: the token alone. */
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_TOKEN };
+
+/* An opened token as it is printed, a newline at its end, in guarded memory: secret_guarded_free it. NULL when there
+ * is none. */
+char *output_token(enum output_format format, const struct reply *r, const struct output_place *where,
+    size_t *ret_bytes, struct err *ret_err);
+
+/* What else there is to know of it, on stderr. */
+void output_circumstances(const struct reply *r, const struct output_place *where);
+
+/* All of it to a file descriptor, by write(2). Fails with the reason alone. */
+int output_write(int fd, const char *text, size_t bytes, struct err *ret_err);
 
 /* A refusal, on stderr: what, of what it is said, and what to do next. again: the command that
  * sends the same record again. */

@@ -308,3 +308,20 @@ profile_load(const char *path, const char *name, struct arena *a, const struct p
 	yamldoc_free(&file_value, f);
 	return result;
 }
+
+int
+profile_names(const char *path, struct arena *a, const char ***ret_names, size_t *ret_n, struct err *ret_err)
+{
+	struct file *f = read_file(path, ret_err);
+	const char **names;
+
+	if (f == NULL)
+		return -1;
+	names = arena_alloc(a, f->n_profiles * sizeof(*names));
+	for (unsigned i = 0; i < f->n_profiles; i++)
+		names[i] = copy(f->profiles[i].name, a);
+	*ret_names = names;
+	*ret_n = f->n_profiles;
+	yamldoc_free(&file_value, f);
+	return 0;
+}

@@ -57,6 +57,9 @@ const char *profile_directory_of(const char *path, struct arena *a);
 int profile_load(const char *path, const char *name, struct arena *a, const struct profile **ret_profile,
     struct err *ret_err);
 
+/* The names of all profiles of a file, in its order. Fails as profile_load does. */
+int profile_names(const char *path, struct arena *a, const char ***ret_names, size_t *ret_n, struct err *ret_err);
+
 /* "key=value" -> the value's place in it, or NULL; what stands before it is name_bytes long. */
 const char *profile_property_value(const char *property, size_t *ret_name_bytes);
 

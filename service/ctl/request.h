@@ -14,6 +14,7 @@
 struct arena;
 struct err;
 
+#define REQUEST_METHOD "/tokend.v1.TokenService/CreateToken"     /* of the header tokend-method */
 #define REQUEST_ID_ROOM 37
 #define REQUEST_TRACEPARENT_ROOM 56
 

@@ -57,6 +57,24 @@ topic(const struct templates *t, const char *which, struct arena *a)
 }
 
 const char *
+templates_signing_key(const char *id, const char *public_key, struct arena *a)
+{
+	return arena_text(a, "{id: %s, ed25519: %s}", quoted(id, a), quoted(public_key, a));
+}
+
+const char *
+templates_box_key(const char *id, const char *public_key, struct arena *a)
+{
+	return arena_text(a, "{id: %s, suite: sealedbox-x25519, key: %s}", quoted(id, a), quoted(public_key, a));
+}
+
+const char *
+templates_key_file(const char *id, const char *file, struct arena *a)
+{
+	return arena_text(a, "{id: %s, file: %s}", quoted(id, a), quoted(file, a));
+}
+
+const char *
 templates_policy(const struct templates *t, struct arena *a)
 {
 	return arena_text(a,
@@ -65,14 +83,15 @@ templates_policy(const struct templates *t, struct arena *a)
 	    "principals:\n"
 	    "  - name: %s\n"
 	    "    signing_keys:\n"
-	    "      - {id: %s, ed25519: %s}\n"
+	    "      - %s\n"
 	    "    recipient_keys:\n"
-	    "      - {id: %s, suite: sealedbox-x25519, key: %s}\n"
+	    "      - %s\n"
 	    "    grants:\n"
 	    "      # databases are globs; max_ttl: 90d would make an expiry within 90 days a must.\n"
 	    "      - {clusters: [%s], databases: %s, actions: [read, write]%s}\n",
-	    quoted(t->principal, a), quoted(t->signing.id, a), quoted(t->signing.public_key, a), quoted(t->box.id, a),
-	    quoted(t->box.public_key, a), quoted(t->cluster, a), quoted_list(NULL, &t->databases, a),
+	    quoted(t->principal, a), templates_signing_key(t->signing.id, t->signing.public_key, a),
+	    templates_box_key(t->box.id, t->box.public_key, a), quoted(t->cluster, a),
+	    quoted_list(NULL, &t->databases, a),
 	    t->all_databases ? ", all_databases: true" : "");
 }
 
@@ -93,7 +112,7 @@ templates_tokend(const struct templates *t, struct arena *a)
 	    "  requests: %s\n  replies: %s\n  journal: %s\n  deadletters: %s\n"
 	    "  partitions: %d\n"
 	    "topic_checks: %s\n"
-	    "signing_key: {id: %s, file: %s}\n"
+	    "signing_key: %s\n"
 	    "policy_file: policy.yaml\n"
 	    "clusters:\n"
 	    "  - name: %s\n"
@@ -104,7 +123,7 @@ templates_tokend(const struct templates *t, struct arena *a)
 	    "ops: {address: 127.0.0.1, port: %d}\n",
 	    quoted(t->service_id, a), quoted(t->instance, a), kafka_list(t, a),
 	    topic(t, "requests", a), topic(t, "replies", a), topic(t, "journal", a), topic(t, "deadletters", a),
-	    (int)t->partitions, t->topic_checks, quoted(t->service.id, a), quoted(t->service.file, a),
+	    (int)t->partitions, t->topic_checks, templates_key_file(t->service.id, t->service.file, a),
 	    quoted(t->cluster, a), t->product, quoted(t->url, a), ids, quoted(t->management_token_file, a),
 	    (int)t->ops_port);
 }
@@ -123,14 +142,14 @@ templates_tokenctl(const struct templates *t, struct arena *a)
 	    "    kafka: %s\n"
 	    "    topics: {requests: %s, replies: %s}\n"
 	    "    partitions: %d\n"
-	    "    signing_key: {id: %s, file: %s}\n"
-	    "    box_key: {id: %s, file: %s}\n"
+	    "    signing_key: %s\n"
+	    "    box_key: %s\n"
 	    "    service_keys:          # whose replies are believed; while keys rotate, the old and the new one\n"
-	    "      - {id: %s, ed25519: %s}\n"
+	    "      - %s\n"
 	    "    cluster: %s\n"
 	    "%s",
 	    quoted(t->service_id, a), quoted(t->principal, a), kafka_list(t, a),
 	    topic(t, "requests", a), topic(t, "replies", a), (int)t->partitions,
-	    quoted(t->signing.id, a), quoted(t->signing.file, a), quoted(t->box.id, a), quoted(t->box.file, a),
-	    quoted(t->service.id, a), quoted(t->service.public_key, a), quoted(t->cluster, a), state);
+	    templates_key_file(t->signing.id, t->signing.file, a), templates_key_file(t->box.id, t->box.file, a),
+	    templates_signing_key(t->service.id, t->service.public_key, a), quoted(t->cluster, a), state);
 }

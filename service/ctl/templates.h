@@ -33,6 +33,12 @@ struct templates {
 	struct templates_key service, signing, box;
 };
 
+/* A public key as policy.yaml and service_keys, and as recipient_keys have it: {id: "...", ...}. */
+const char *templates_signing_key(const char *id, const char *public_key, struct arena *a);
+const char *templates_box_key(const char *id, const char *public_key, struct arena *a);
+/* A private one as tokenctl.yaml and tokend.yaml have it: {id: "...", file: "..."}. */
+const char *templates_key_file(const char *id, const char *file, struct arena *a);
+
 /* All in the arena. Values are quoted: whatever they hold, they stay values. */
 const char *templates_policy(const struct templates *t, struct arena *a);
 const char *templates_tokend(const struct templates *t, struct arena *a);

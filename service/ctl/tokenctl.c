@@ -21,6 +21,7 @@
 #include "service/base/secret.h"
 #include "service/base/text.h"
 #include "service/ctl/command.h"
+#include "service/ctl/help.h"
 #include "service/ctl/options.h"
 #include "service/ctl/output.h"
 #include "service/ctl/profile.h"
@@ -28,8 +29,21 @@
 #define TIMEOUT_DEFAULT_MS 60000
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static const struct command *const commands[] = { &init_command, &token_create_command, &topics_create_command,
-	&policy_check_command, &policy_explain_command };
+/* In the order in which one comes to need them. */
+static const struct command *const commands[] = {
+	&init_command,
+	&topics_create_command,
+	&config_check_command,
+	&policy_check_command,
+	&policy_explain_command,
+	&token_create_command,
+	&token_open_command,
+	&request_make_command,
+	&reply_open_command,
+	&keys_make_command,
+	&keys_show_command,
+	&keys_export_command,
+};
 
 static const struct option global_rows[] = {
 	{ "config", 0, OPTION_TEXT, offsetof(struct globals, config), 0, "FILE",
@@ -76,29 +90,7 @@ find(char **words, int n_words, int *ret_taken)
 	return NULL;
 }
 
-static enum command_exit
-help_all(void)
-{
-	printf("tokenctl %s: ask tokend for InfluxDB database tokens\n\n"
-	    "  tokenctl [global flags] COMMAND [flags] [ARGUMENTS]\n\nCommands:\n", TOKEND_VERSION);
-	for (size_t i = 0; i < COUNT(commands); i++)
-		printf("  %-30s  %s\n", commands[i]->name, commands[i]->summary);
-	printf("  %-30s  %s\n\nGlobal flags:\n", "help [COMMAND]", "print this, or a command's help");
-	options_print(global_rows, COUNT(global_rows));
-	printf("\nFirst of all: tokenctl init\n");
-	return EXIT_DONE;
-}
-
-static enum command_exit
-help_command(const struct command *c)
-{
-	printf("tokenctl %s: %s\n\n  tokenctl [global flags] %s [flags]%s%s\n\n%s\nFlags:\n", c->name, c->summary,
-	    c->name, c->arguments[0] != '\0' ? " " : "", c->arguments, c->about);
-	options_print(c->options, c->n_options);
-	printf("\nGlobal flags:\n");
-	options_print(global_rows, COUNT(global_rows));
-	return EXIT_DONE;
-}
+static const struct help all = { commands, COUNT(commands), global_rows, COUNT(global_rows) };
 
 static enum command_exit
 version(void)
@@ -110,24 +102,34 @@ version(void)
 static enum command_exit
 no_such_command(char **words, int n_words)
 {
-	char room[TEXT_SHOWN_ROOM];
+	char room[TEXT_SHOWN_ROOM], more[TEXT_SHOWN_ROOM];
 
 	if (n_words == 0)
 		return output_usage("a command is missing; tokenctl help lists them");
-	return output_usage("there is no command \"%s%s%.60s\"; tokenctl help lists them",
-	    text_shown(span_str(words[0]), room), n_words > 1 ? " " : "", n_words > 1 ? words[1] : "");
+	return output_usage("there is no command \"%s%s%s\"; tokenctl help lists them",
+	    text_shown(span_str(words[0]), room), n_words > 1 ? " " : "",
+	    n_words > 1 ? text_shown(span_str(words[1]), more) : "");
 }
 
+/* words: what stands behind "help". --man, which is for `make install`, prints troff. */
 static enum command_exit
 help(char **words, int n_words)
 {
-	int taken;
+	bool man = n_words > 0 && strcmp(words[0], "--man") == 0;
 	const struct command *c;
+	int taken;
 
-	if (n_words == 0)
-		return help_all();
+	words += man;
+	n_words -= man;
+	if (n_words == 0) {
+		(man ? help_manual : help_overview)(&all);
+		return EXIT_DONE;
+	}
 	c = find(words, n_words, &taken);
-	return c != NULL ? help_command(c) : no_such_command(words, n_words);
+	if (c == NULL)
+		return no_such_command(words, n_words);
+	help_command(&all, c, man ? HELP_TROFF : HELP_TERMINAL);
+	return EXIT_DONE;
 }
 
 static void
@@ -152,8 +154,10 @@ run(const struct command *c, char **words, int n_words, struct globals *g, struc
 	v.options = sets[0].target = arena_alloc(a, c->options_bytes);
 	if (options_parse(sets, COUNT(sets), OPTIONS_ALL, v.words, &v.n_words, a, &e) != 0)
 		return output_usage("%s; tokenctl help %s lists the flags", e.text, c->name);
-	if (g->help)
-		return help_command(c);
+	if (g->help) {
+		help_command(&all, c, HELP_TERMINAL);
+		return EXIT_DONE;
+	}
 	if (g->version)
 		return version();
 	set_defaults(g, a);

@@ -20,6 +20,7 @@
 #include "service/base/config.h"
 #include "service/base/durations.h"
 #include "service/base/err.h"
+#include "service/base/text.h"
 #include "service/ctl/command.h"
 #include "service/ctl/kafka_conf.h"
 #include "service/ctl/options.h"
@@ -326,12 +327,13 @@ run(struct invocation *v)
 		.min_insync = arena_text(v->arena, "%d", f->min_insync > 0 ? (int)f->min_insync : 2),
 		.window_ms = arena_text(v->arena, "%llu", (unsigned long long)duration_ms(DURATION_WINDOW)),
 	};
+	char room[TEXT_SHOWN_ROOM];
 	enum command_exit status = EXIT_DONE;
 	struct config *config;
 	struct err e;
 
 	if (v->n_words > 0)
-		return output_usage("topics create takes flags only, not \"%s\"", v->words[0]);
+		return output_usage("topics create takes flags only, not \"%s\"", text_shown(span_str(v->words[0]), room));
 	if (f->min_insync > c.replication_factor)
 		return output_usage("--min-insync %d is above --replication-factor %d: nothing could ever be written",
 		    (int)f->min_insync, (int)c.replication_factor);
@@ -350,18 +352,31 @@ run(struct invocation *v)
 	return status;
 }
 
+static const struct command_note examples[] = {
+	{ "tokenctl topics create", "Three brokers or more:" },
+	{ "tokenctl topics create --replication-factor 1 --min-insync 1", "One broker:" },
+	{ NULL, NULL }
+};
+
+static const struct command_note exits[] = {
+	{ "0", "The topics are there, as they should be." },
+	{ "1", "A topic differs from what the service needs; it was left as it is." },
+	{ "2", "The command line, or tokend.yaml, is wrong; or the brokers refused." },
+	{ "3", "The brokers did not answer in time." },
+	{ NULL, NULL }
+};
+
 const struct command topics_create_command = {
 	.name = "topics create",
 	.arguments = "",
 	.summary = "create the service's four topics, or say how they differ",
 	.about =
-	    "Creates the topics that tokend.yaml names, with the policies that the service needs. A topic\n"
-	    "that exists is not changed: what differs is printed, and the exit code is 1.\n"
-	    "\n"
-	    "  tokenctl topics create                                        three brokers or more\n"
-	    "  tokenctl topics create --replication-factor 1 --min-insync 1  one broker\n",
+	    "Creates the topics that tokend.yaml names, with the policies that the service needs. A topic that exists "
+	    "is not changed: what differs is printed, and the exit status is 1. It may be run again at any time.\n",
 	.options = rows,
 	.n_options = sizeof(rows) / sizeof(rows[0]),
 	.options_bytes = sizeof(struct flags),
+	.exits = exits,
+	.examples = examples,
 	.run = run,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the command line asks for, as a CreateTokenRequest.
+ * What the command line, or a JSON file, asks for, as a CreateTokenRequest.
  *
  * The service checks all of this again and does not trust us. It is checked here as well, because a
  * typing error that is found before the request is stored and sent costs a second and no ID. What
@@ -34,11 +34,21 @@ copy(const char *text, struct arena *a)
 	return arena_text(a, "%s", text);
 }
 
-static int
-add_permission(Tokend__V1__CreateTokenRequest *m, const struct options_item *item, struct arena *a, struct err *ret_err)
+/* Where the i-th permission was found, for a sentence. */
+static const char *
+place_of(const struct wanted *w, size_t i, struct arena *a)
 {
+	if (w->source != NULL)
+		return arena_text(a, "%s: permissions[%zu].resource", w->source, i);
+	return w->permissions.items[i].tag == TOKEND__V1__ACTION__READ ? "--read-database" : "--write-database";
+}
+
+static int
+add_permission(const struct wanted *w, size_t at, Tokend__V1__CreateTokenRequest *m, struct arena *a,
+    struct err *ret_err)
+{
+	const struct options_item *item = &w->permissions.items[at];
 	Tokend__V1__Permission *p = arena_alloc(a, sizeof(*p));
-	const char *verb = item->tag == TOKEND__V1__ACTION__READ ? "read" : "write";
 	char room[TEXT_SHOWN_ROOM];
 
 	tokend__v1__permission__init(p);
@@ -51,28 +61,30 @@ add_permission(Tokend__V1__CreateTokenRequest *m, const struct options_item *ite
 		p->database = copy(item->value, a);
 	} else {
 		return err_set(ret_err, ERR_REFUSE,
-		    "--%s-database \"%s\": a database's name is 1 to 64 of A-Z a-z 0-9 _ / -, or * for "
-		    "every database", verb, text_shown(span_str(item->value), room));
+		    "%s \"%s\": a database's name is 1 to 64 of A-Z a-z 0-9 _ / -, or * for every database",
+		    place_of(w, at, a), text_shown(span_str(item->value), room));
 	}
 	for (size_t i = 0; i < m->n_permissions; i++)
 		if (m->permissions[i]->action == p->action && m->permissions[i]->resource_case == p->resource_case &&
 		    (p->resource_case == TOKEND__V1__PERMISSION__RESOURCE_ALL_DATABASES ||
 		    strcmp(m->permissions[i]->database, p->database) == 0))
-			return err_set(ret_err, ERR_REFUSE, "--%s-database %s stands there twice", verb, item->value);
+			return err_set(ret_err, ERR_REFUSE, "%s %s stands there twice, with the same action",
+			    place_of(w, at, a), item->value);
 	m->permissions[m->n_permissions++] = p;
 	return 0;
 }
 
 static int
-read_permissions(const struct options_list *list, Tokend__V1__CreateTokenRequest *m, struct arena *a,
-    struct err *ret_err)
+read_permissions(const struct wanted *w, Tokend__V1__CreateTokenRequest *m, struct arena *a, struct err *ret_err)
 {
+	const struct options_list *list = &w->permissions;
+
 	if (list->n > PERMISSIONS_MOST)
 		return err_set(ret_err, ERR_REFUSE, "%zu permissions are more than a request may hold, which is %d",
 		    list->n, PERMISSIONS_MOST);
 	m->permissions = arena_alloc(a, (list->n + 1) * sizeof(*m->permissions));
 	for (size_t i = 0; i < list->n; i++)
-		if (add_permission(m, &list->items[i], a, ret_err) != 0)
+		if (add_permission(w, i, m, a, ret_err) != 0)
 			return -1;
 	return 0;
 }
@@ -114,17 +126,18 @@ read_times(const struct wanted *w, int64_t now, Tokend__V1__CreateTokenRequest *
 {
 	int64_t seconds;
 	int32_t nanos;
+	const char *place = w->source != NULL ? arena_text(a, "%s: expiresAt", w->source) : "--expires-at";
 	char room[TEXT_SHOWN_ROOM];
 
 	m->issued_at = new_time(now, a);
 	if (w->expires_at != NULL) {
 		if (!text_parse_time(span_str(w->expires_at), &seconds, &nanos))
 			return err_set(ret_err, ERR_REFUSE,
-			    "--expires-at \"%s\" is not a time such as 2026-12-01T00:00:00Z or "
-			    "2026-12-01T00:00:00+0000", text_shown(span_str(w->expires_at), room));
+			    "%s \"%s\" is not a time such as 2026-12-01T00:00:00Z or 2026-12-01T00:00:00+0000",
+			    place, text_shown(span_str(w->expires_at), room));
 		if (nanos != 0)
 			return err_set(ret_err, ERR_REFUSE,
-			    "--expires-at \"%s\" has a fraction; tokens expire at whole seconds",
+			    "%s \"%s\" has a fraction; tokens expire at whole seconds", place,
 			    text_shown(span_str(w->expires_at), room));
 		m->expires_at = new_time(seconds, a);
 	}
@@ -147,12 +160,12 @@ wanted_message(const struct wanted *w, int64_t now, struct arena *a, Tokend__V1_
 	if (w->description != NULL) {
 		if (!text_is_description(span_str(w->description)))
 			return err_set(ret_err, ERR_REFUSE,
-			    "the description \"%s\" is not 1 to 200 bytes of UTF-8 without control "
+			    "%s%sthe description \"%s\" is not 1 to 200 bytes of UTF-8 without control "
 			    "characters, without a blank at either end and without \"[tokend/\"",
-			    text_shown(span_str(w->description), room));
+			    w->source != NULL ? w->source : "", w->source != NULL ? ": " : "", text_shown(span_str(w->description), room));
 		m->description = copy(w->description, a);
 	}
-	if (read_permissions(&w->permissions, m, a, ret_err) != 0 || read_target(w, m, a, ret_err) != 0 ||
+	if (read_permissions(w, m, a, ret_err) != 0 || read_target(w, m, a, ret_err) != 0 ||
 	    read_times(w, now, m, a, ret_err) != 0)
 		return -1;
 	*ret_message = m;
@@ -172,7 +185,7 @@ wanted_complete(Tokend__V1__CreateTokenRequest *message, const char *request_id,
 		return err_set(ret_err, ERR_REFUSE,
 		    "a token that may do nothing: give --read-database or --write-database");
 	if (message->expires_at != NULL && message->expires_at->seconds <= message->issued_at->seconds)
-		return err_set(ret_err, ERR_REFUSE, "--expires-at %s is in the past",
+		return err_set(ret_err, ERR_REFUSE, "the expiry %s is in the past",
 		    text_time(message->expires_at->seconds, -1, room));
 	message->request_id = copy(request_id, a);
 	message->principal = p->principal;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the command line asks for, as a CreateTokenRequest. */
+/* What the command line, or a JSON file, asks for, as a CreateTokenRequest. */
 #ifndef TOKEND_CTL_WANTED_H
 #define TOKEND_CTL_WANTED_H
 
@@ -12,8 +12,9 @@ struct arena;
 struct err;
 struct profile;
 
-/* As they were typed; NULL, 0 or empty where they were not. */
+/* As they were typed, or stood in a file; NULL, 0 or empty where they were not. */
 struct wanted {
+	const char *source;                      /* the JSON file's name; NULL: the command line */
 	const char *description, *expires_at;
 	const char *cluster, *account, *cluster_uuid;
 	struct options_list permissions;         /* tags: TOKEND__V1__ACTION__READ, _WRITE */

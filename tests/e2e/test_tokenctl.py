@@ -337,9 +337,10 @@ def test_the_same_id_sends_the_same_bytes(kafka, desk):
     here, service = desk
     flags = ["--read-database", "a", "--write-database", "b", "--deadline", "5m", "--request-id", "again-1", "x"]
     kafka.answer = lambda r: []
-    done = create(here, *flags)
+    done = create(here, *flags, seconds=3)
     assert done.returncode == 3
     assert "tokenctl token create --request-id again-1" in done.stderr
+    assert len(kafka.requests) == 1
     kafka.answer = lambda r: [service.created(r, TOKEN, replayed=True)]
     time.sleep(1.1)                                         # a new issued_at, were it made anew
     for more in (["--request-id", "again-1"], flags):
