@@ -74,9 +74,12 @@ lint: ## the walls between the rooms, and the scripts
 	@tests/walls.sh
 	@shellcheck -x tests/deps.sh tests/walls.sh tests/demo/demo .ci/run
 
-install: all ## install the three programs below DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin
+install: all ## install the three programs and their manual pages below DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	$B/tokenctl help --man | install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/man/man1/tokenctl.1
+	install -m 644 service/man/tokend-sandbox.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 service/man/tokend.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 clean: ## remove what was built
 	rm -rf build
