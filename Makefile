@@ -15,6 +15,11 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=$(shell nproc)
 endif
 
+ifneq ($(filter fuzz%,$(FLAVOUR)),)
+CC := clang-14
+WERROR :=
+endif
+
 B := build/$(FLAVOUR)
 GEN := build/gen
 PKGS := rdkafka libprotobuf-c libcurl libcjson libsodium libcyaml libmicrohttpd libcrypto
@@ -24,8 +29,10 @@ LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 flags_release := -O2 -D_FORTIFY_SOURCE=3
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTOKEND_SCALED_TIME
 flags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DTOKEND_SCALED_TIME
+flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+flags_fuzzcov := -O0 -g -fprofile-instr-generate -fcoverage-mapping
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 \
-	-Wconversion -Wno-sign-conversion $(WERROR)
+	-Wconversion -Wno-sign-conversion -Wno-string-conversion $(WERROR)
 
 CFLAGS ?= -g
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(flags_$(FLAVOUR)) -fPIE -pthread \
@@ -40,14 +47,17 @@ MAINS := service/tokend.c service/ctl/tokenctl.c
 ROOMS := $(filter-out $(MAINS),$(wildcard service/*.c service/base/*.c service/ctl/*.c workers/*.c))
 LIB_OBJ := $(ROOMS:%.c=$B/%.o) $(PROTOS:%=$B/gen/%.pb-c.o)
 SANDBOX_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/sandbox/*.c))
+FUZZ_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 PROGRAMS := $B/tokend $B/tokenctl $B/tokend-sandbox
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-.PHONY: help deps all units demo test test-unit lint install clean
+.PHONY: help deps all units fuzzers demo test fuzz fuzz-coverage fuzz-planted test-unit lint install clean
 .DEFAULT_GOAL := all
+.SECONDARY: $(FUZZ_OBJ)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -65,6 +75,21 @@ demo: ## see tokens requested, minted, sealed and opened (KEEP=1 leaves it runni
 test: ## prove it: units, sandbox, a real Kafka; sanitizers too
 	@tests/deps.sh build test
 	@tests/run
+
+fuzz: ## let the fuzzers look for SECONDS=60 each (TARGET=decode: that one alone)
+	@tests/deps.sh build fuzz
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzzers
+	@tests/fuzz/run --seconds $(or $(SECONDS),60) $(TARGET)
+
+fuzz-coverage: ## which lines of the parsers their corpora reach
+	@tests/deps.sh build fuzz
+	@$(MAKE) --no-print-directory FLAVOUR=fuzzcov fuzzers
+	@tests/fuzz/run --coverage $(TARGET)
+
+fuzz-planted: ## do the fuzzers find bugs that are put in for them?
+	@tests/deps.sh build fuzz
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzzers
+	@tests/fuzz/planted $(TARGET)
 
 test-unit: $(UNITS) ## the unit tests alone
 	@for t in $(UNITS); do $$t || exit 1; done
@@ -85,6 +110,8 @@ clean: ## remove what was built
 	rm -rf build
 
 units: $(UNITS)
+
+fuzzers: $(FUZZERS)
 
 $B/tokend: $B/service/tokend.o
 $B/tokenctl: $B/service/ctl/tokenctl.o
@@ -120,4 +147,9 @@ $B/unit/%: tests/unit/%.c $B/libtokend.a
 	@mkdir -p $(@D)
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $B/libtokend.a $(LIBS) -lcmocka
 
--include $(LIB_OBJ:.o=.d) $(SANDBOX_OBJ:.o=.d) $(UNITS:=.d) $(MAINS:%.c=$B/%.d)
+$B/fuzz/%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/harness.o $B/libtokend.a
+	$(call say,FUZZ)
+	@mkdir -p $(@D)
+	$Q$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+-include $(LIB_OBJ:.o=.d) $(SANDBOX_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(UNITS:=.d) $(MAINS:%.c=$B/%.d)

@@ -33,6 +33,9 @@ test       python3-protobuf         their messages
 test       python3-yaml             their look into configurations
 test       maven                    fetches Apache Kafka
 test       default-jre-headless     runs Apache Kafka
+fuzz       clang-14                 compiles the fuzz targets
+fuzz       libclang-rt-14-dev       libFuzzer, and the sanitizers of clang
+fuzz       llvm-14                  names in their reports, and what of the code they reach
 lint       shellcheck               reads the scripts
 '
 
