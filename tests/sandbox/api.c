@@ -4,10 +4,11 @@
  *   Cloud Dedicated  /api/v0/accounts/{accountId}/clusters/{clusterId}/tokens[/{tokenId}]
  *   Clustered        /api/v0/tokens[/{tokenId}]
  *
- * POST answers 200 (not 201) with the token and, this once, its accessToken; DELETE 204; errors {"code", "message"}. A
- * wrong bearer is 401, one without rights 403, an unknown account, cluster, token or database 404, a malformed id or body
- * 400, and they are looked at in that order. Only description is required of a POST; nothing is unique, and there is no
- * idempotency key: those are the facts that tokend lives with, so nothing here is kinder than they are.
+ * POST answers 200 (not 201) with the token and, this once, its accessToken; DELETE 204; errors {"code", "message"}.
+ * A wrong bearer is 401, one without rights 403, a malformed id 400, an unknown account, cluster or token 404, a
+ * malformed body 400, an unknown database 404, and they are looked at in that order. Only description is required of a
+ * POST; nothing is unique, and there is no idempotency key: those are the facts that tokend lives with, so nothing here
+ * is kinder than they are.
  *
  * An id has the format "uuid", RFC 4122's, which is read in either case: an upper-case id is no malformed one. */
 #include <cjson/cJSON.h>
@@ -44,8 +45,10 @@ read_tokens(const char *path, struct target *t)
 	path += 7;
 	if (*path == '\0')
 		return true;
-	return *path == '/' && path[1] != '\0' && strchr(path + 1, '/') == NULL && strlen(path + 1) < sizeof t->token_id &&
-	    strcpy(t->token_id, path + 1) != NULL;
+	if (*path != '/' || path[1] == '\0' || strchr(path + 1, '/') != NULL || strlen(path + 1) >= sizeof t->token_id)
+		return false;
+	strcpy(t->token_id, path + 1);
+	return true;
 }
 
 /* False: it has not the form of an id. */
@@ -95,7 +98,13 @@ find_target(const char *path, const struct world *w)
 	return t;
 }
 
-/* ---- bodies --------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
+
+static const cJSON *
+member(const cJSON *o, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(o, name);
+}
 
 static cJSON *
 parse(const struct http_request *r)
@@ -133,8 +142,7 @@ permissions_valid(const cJSON *list)
 	if (!cJSON_IsArray(list))
 		return false;
 	cJSON_ArrayForEach(p, list) {
-		const cJSON *action = cJSON_GetObjectItemCaseSensitive(p, "action");
-		const cJSON *resource = cJSON_GetObjectItemCaseSensitive(p, "resource");
+		const cJSON *action = member(p, "action"), *resource = member(p, "resource");
 
 		if (!cJSON_IsObject(p) || (action != NULL && !cJSON_IsString(action)) ||
 		    (resource != NULL && (!cJSON_IsString(resource) || !length_valid(resource->valuestring))))
@@ -149,7 +157,7 @@ databases_known(const struct world *w, const cJSON *list)
 	const cJSON *p;
 
 	cJSON_ArrayForEach(p, list) {
-		const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p, "resource"));
+		const char *name = cJSON_GetStringValue(member(p, "resource"));
 		bool known = w->n_databases == 0 || name == NULL || strcmp(name, "*") == 0;
 
 		for (size_t i = 0; i < w->n_databases; i++)
@@ -160,28 +168,33 @@ databases_known(const struct world *w, const cJSON *list)
 	return true;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------- */
-
-/* The rule that acts on this call. */
-static void
-pick(const struct world *w, const struct target *t, enum store_operation o, const char *description, struct fault_action *ret)
-{
-	const struct store_cluster *c = &w->clusters[t->cluster];
-	const struct faults_call call = { .operation = o, .account = c->account_id,
-		.cluster = c->account_id != NULL ? c->cluster_id : "clustered",
-		.token_id = t->token_id[0] != '\0' ? t->token_id : NULL, .description = description };
-
-	faults_pick(w->faults, &call, ret);
-}
-
-/* An error that says nothing of what might have been done. */
-static bool
-is_error(const struct fault_action *f)
-{
-	return f->fault == FAULT_THROTTLE || f->fault == FAULT_ERROR || f->fault == FAULT_LATE;
-}
-
 /* ---- create ------------------------------------------------------------------------------------------------------ */
+
+/* A call and what goes wrong with it. */
+struct call {
+	struct http_request *r;
+	const struct world *w;
+	struct target t;
+	struct fault_action f;
+};
+
+static void
+pick(struct call *c, enum store_operation o, const char *description)
+{
+	const struct store_cluster *at = &c->w->clusters[c->t.cluster];
+	const struct faults_call call = { .operation = o, .account = at->account_id,
+		.cluster = at->account_id != NULL ? at->cluster_id : "clustered",
+		.token_id = c->t.token_id[0] != '\0' ? c->t.token_id : NULL, .description = description };
+
+	faults_pick(c->w->faults, &call, &c->f);
+}
+
+/* Answer 200 with o (freed), as far as the fault lets it be. */
+static void
+answer(struct call *c, cJSON *o)
+{
+	spoil_answer(c->r, c->w->store, c->t.cluster, o, &c->f);
+}
 
 /* The post that an answer belongs to. */
 struct posted {
@@ -198,35 +211,39 @@ on_answered(void *about, bool whole)
 }
 
 static void
-remember(struct http_request *r, const struct world *w, uint64_t post, const struct fault_action *f)
+remember(struct call *c, uint64_t post)
 {
+	bool wordless = c->r->end != HTTP_WHOLE && c->r->at == HTTP_AT_START;
 	struct posted *p = malloc(sizeof *p);
 
 	if (p == NULL)
 		abort();
-	*p = (struct posted){ w->store, post };
-	r->answered = on_answered;
-	r->about = p;
-	store_planned(w->store, post, r->end != HTTP_WHOLE && r->at == HTTP_AT_START ? 0 : r->status, faults_name(f->fault),
-	    f->fault != FAULT_NONE ? f->name : NULL);
+	*p = (struct posted){ c->w->store, post };
+	c->r->answered = on_answered;
+	c->r->about = p;
+	store_planned(c->w->store, post, wordless ? 0 : c->r->status, faults_name(c->f.fault),
+	    c->f.fault != FAULT_NONE ? c->f.name : NULL);
 }
 
 static void
-plan_create(struct http_request *r, const struct world *w, const struct target *t, uint64_t post, const struct fault_action *f)
+make_token(struct call *c, uint64_t post)
 {
+	const struct fault_action *f = &c->f;
+	struct store *s = c->w->store;
+	bool late = f->fault == FAULT_LATE, is_error = late || f->fault == FAULT_ERROR || f->fault == FAULT_THROTTLE;
 	cJSON *token = NULL;
 
-	if (f->commit || f->fault == FAULT_LATE)
-		token = store_create(w->store, post, f->fault == FAULT_LATE ? f->late_ms : 0, f->lag_ms);
-	else if (!is_error(f))
-		token = store_pretend(w->store, post);
+	if (f->commit || late)
+		token = store_create(s, post, late ? f->late_ms : 0, f->lag_ms);
+	else if (!is_error)
+		token = store_pretend(s, post);
 	if (f->fault == FAULT_TWICE && f->commit)
-		cJSON_Delete(store_create(w->store, post, f->late_ms, f->lag_ms));
+		cJSON_Delete(store_create(s, post, f->late_ms, f->lag_ms));
 	if (token != NULL)
-		spoil_answer(r, w->store, t->cluster, token, f);
+		answer(c, token);
 	else
-		http_status(r, 500);
-	spoil_way(r, f);
+		http_status(c->r, 500);
+	spoil_way(c->r, f);
 }
 
 static bool
@@ -243,88 +260,94 @@ expiry_valid(const cJSON *e)
 
 /* Every POST is remembered, whatever is wrong with it: status says what, before its body is looked at (0: nothing). */
 static void
-create(struct http_request *r, const struct world *w, const struct target *t, int status)
+create(struct call *c, int status)
 {
-	cJSON *o = parse(r);
-	const cJSON *permissions = cJSON_GetObjectItemCaseSensitive(o, "permissions");
-	const char *description = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "description"));
-	const cJSON *expires = cJSON_GetObjectItemCaseSensitive(o, "expiresAt");
-	const struct store_seen seen = { .path = r->path, .account_id = t->dedicated ? t->account_id : NULL,
-		.cluster_id = t->dedicated ? t->cluster_id : NULL, .cluster = t->cluster, .body = r->body,
+	cJSON *o = parse(c->r);
+	const cJSON *permissions = member(o, "permissions"), *expires = member(o, "expiresAt");
+	const char *description = cJSON_GetStringValue(member(o, "description"));
+	const struct store_seen seen = { .path = c->r->path, .account_id = c->t.dedicated ? c->t.account_id : NULL,
+		.cluster_id = c->t.dedicated ? c->t.cluster_id : NULL, .cluster = c->t.cluster, .body = c->r->body,
 		.description = description != NULL ? description : "", .permissions = permissions,
 		.expires_at = cJSON_GetStringValue(expires) };
-	uint64_t post = store_post(w->store, &seen);
-	struct fault_action f = { .fault = FAULT_NONE };
+	uint64_t post = store_post(c->w->store, &seen);
 
 	if (status != 0)
-		http_status(r, status);
+		http_status(c->r, status);
 	else if (description == NULL || !permissions_valid(permissions) || !expiry_valid(expires))
-		http_status(r, 400);
-	else if (!databases_known(w, permissions))
-		http_status(r, 404);
+		http_status(c->r, 400);
+	else if (!databases_known(c->w, permissions))
+		http_status(c->r, 404);
 	else {
-		pick(w, t, STORE_CREATE, description, &f);
-		plan_create(r, w, t, post, &f);
+		pick(c, STORE_CREATE, description);
+		make_token(c, post);
 	}
-	remember(r, w, post, &f);
+	remember(c, post);
 	cJSON_Delete(o);
 }
 
 /* ---- the others -------------------------------------------------------------------------------------------------- */
 
-static void
-update(struct http_request *r, const struct world *w, const struct target *t, const struct fault_action *f)
+static bool
+update_valid(const cJSON *o)
 {
-	cJSON *o = parse(r);
-	const cJSON *permissions = cJSON_GetObjectItemCaseSensitive(o, "permissions");
-	const cJSON *d = cJSON_GetObjectItemCaseSensitive(o, "description");
+	const cJSON *d = member(o, "description"), *permissions = member(o, "permissions");
+
+	return (permissions != NULL || d != NULL) && permissions_valid(permissions) && (d == NULL || cJSON_IsString(d));
+}
+
+static void
+update(struct call *c)
+{
+	cJSON *o = parse(c->r);
+	const cJSON *permissions = member(o, "permissions");
 	enum store_update result = STORE_UPDATED;
 
-	if (o == NULL || (permissions == NULL && d == NULL) || !permissions_valid(permissions) || (d != NULL && !cJSON_IsString(d)))
-		http_status(r, 400);
-	else if (!databases_known(w, permissions))
-		http_status(r, 404);
+	if (!update_valid(o))
+		http_status(c->r, 400);
+	else if (!databases_known(c->w, permissions))
+		http_status(c->r, 404);
 	else {
-		if (f->commit)
-			result = store_update(w->store, t->cluster, t->token_id, cJSON_GetStringValue(d), permissions);
+		if (c->f.commit)
+			result = store_update(c->w->store, c->t.cluster, c->t.token_id,
+			    cJSON_GetStringValue(member(o, "description")), permissions);
 		if (result == STORE_REVOKED)
-			http_status(r, 409);
+			http_status(c->r, 409);
 		else
-			spoil_answer(r, w->store, t->cluster, store_token(w->store, t->cluster, t->token_id), f);
+			answer(c, store_token(c->w->store, c->t.cluster, c->t.token_id));
 	}
 	cJSON_Delete(o);
 }
 
 /* known: there is such a token. */
 static void
-delete(struct http_request *r, const struct world *w, const struct target *t, bool known, const struct fault_action *f)
+delete(struct call *c, bool known)
 {
-	if (f->commit || f->fault == FAULT_LATE)
-		known = store_delete(w->store, t->cluster, t->token_id, f->fault == FAULT_LATE ? f->late_ms : 0);
+	bool late = c->f.fault == FAULT_LATE;
+
+	if (c->f.commit || late)
+		known = store_delete(c->w->store, c->t.cluster, c->t.token_id, late ? c->f.late_ms : 0);
 	if (known)
-		r->status = 204;
+		c->r->status = 204;
 	else
-		http_status(r, 404);
+		http_status(c->r, 404);
 }
 
 static void
-others(struct http_request *r, const struct world *w, const struct target *t, enum store_operation o)
+others(struct call *c, enum store_operation o)
 {
-	cJSON *token = o != STORE_LIST ? store_token(w->store, t->cluster, t->token_id) : NULL;
-	struct fault_action f;
+	struct store *s = c->w->store;
+	cJSON *token = o != STORE_LIST ? store_token(s, c->t.cluster, c->t.token_id) : NULL;
 
-	/* By the description that the token has before. */
-	pick(w, t, o, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(token, "description")), &f);
+	pick(c, o, cJSON_GetStringValue(member(token, "description")));        /* by what it is before */
 	if (o == STORE_LIST)
-		spoil_answer(r, w->store, t->cluster, store_list(w->store, t->cluster), &f);
-	else if (o == STORE_GET) {
-		spoil_answer(r, w->store, t->cluster, token, &f);
-		token = NULL;
-	} else if (o == STORE_UPDATE)
-		update(r, w, t, &f);
+		answer(c, store_list(s, c->t.cluster));
+	else if (o == STORE_GET)
+		answer(c, cJSON_Duplicate(token, 1));
+	else if (o == STORE_UPDATE)
+		update(c);
 	else
-		delete(r, w, t, token != NULL, &f);
-	spoil_way(r, &f);
+		delete(c, token != NULL);
+	spoil_way(c->r, &c->f);
 	cJSON_Delete(token);
 }
 
@@ -346,19 +369,20 @@ operation_of(const char *method, const struct target *t)
 void
 api_handle(struct http_request *r, void *world)
 {
-	const struct world *w = world;
-	struct target t = find_target(r->path, w);
-	enum store_operation o = operation_of(r->method, &t);
-	int status = bearer_status(w->bearer, http_header(r, "Authorization"));
+	struct call c = { .r = r, .w = world, .f.fault = FAULT_NONE };
+	enum store_operation o;
+	int status = bearer_status(c.w->bearer, http_header(r, "Authorization"));
 
+	c.t = find_target(r->path, c.w);
+	o = operation_of(r->method, &c.t);
 	if (o != STORE_OPERATIONS)
-		store_count(w->store, t.cluster, o);
+		store_count(c.w->store, c.t.cluster, o);
 	if (status == 200)
-		status = t.status != 0 ? t.status : o == STORE_OPERATIONS ? 405 : 0;
+		status = c.t.status != 0 ? c.t.status : o == STORE_OPERATIONS ? 405 : 0;
 	if (strcmp(r->method, "POST") == 0)
-		create(r, w, &t, status);
+		create(&c, status);
 	else if (status != 0)
 		http_status(r, status);
 	else
-		others(r, w, &t, o);
+		others(&c, o);
 }

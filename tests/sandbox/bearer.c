@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract tells apart who is not known (401) and who may not (403), so there are two tokens. A rotation has no time
- * in which both count: what still uses the old one is told so by the next call. */
+/* The contract tells apart who is not known (401) and who may not (403), so there are two tokens. A rotation has no
+ * time in which both count: what still uses the old one is told so by the next call. */
 #include "tests/sandbox/bearer.h"
 
 #include <pthread.h>

@@ -6,9 +6,7 @@ import os
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import pytest
 
@@ -36,12 +34,23 @@ class Sandbox:
         self.ready_file = os.path.join(directory, "ready.json")
         ports = ("--api-port", "0", "--data-port", "0", "--control-port", "0")
         self.process = subprocess.Popen([PROGRAM, *ports, "--quiet", "--ready-file", self.ready_file, *options])
-        until("ready", lambda: self.process.poll() is not None or os.path.exists(self.ready_file))
-        with open(self.ready_file) as f:
-            self.ready = json.load(f)
-        assert self.ready["pid"] == self.process.pid
+        try:
+            self.ready = until("ready", self.read_ready)
+        except BaseException:
+            self.process.kill()
+            raise
         address = urllib.parse.urlparse(self.ready["api"])
         self.address = address.hostname, address.port
+
+    def read_ready(self):
+        """None: there is no ready file of this very process yet."""
+        assert self.process.poll() is None, "it ended"
+        try:
+            with open(self.ready_file) as f:
+                ready = json.loads(f.read())
+        except FileNotFoundError:
+            return None
+        return ready if ready["pid"] == self.process.pid else None
 
     def ask(self, method, port, path, body=None, auth=BEARER):
         """(status, parsed body or None, headers)"""

@@ -17,11 +17,17 @@ answer(struct http_request *r, cJSON *o)
 	cJSON_Delete(o);
 }
 
+static const cJSON *
+member(const cJSON *o, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(o, name);
+}
+
 /* The body's text member of that name; NULL: none, and the answer says so. */
 static const char *
 text_of(struct http_request *r, const cJSON *body, const char *name)
 {
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, name));
+	const char *text = cJSON_GetStringValue(member(body, name));
 
 	if (text == NULL)
 		http_error(r, 400, "a JSON object with \"%s\", a text", name);
@@ -147,14 +153,16 @@ plant(struct http_request *r, struct world *w)
 {
 	cJSON *body = parse(r);
 	const char *description = text_of(r, body, "description");
-	const cJSON *created = cJSON_GetObjectItemCaseSensitive(body, "created_ms");
-	int cluster = cluster_of(w, cJSON_GetObjectItemCaseSensitive(body, "cluster"));
+	const cJSON *created = member(body, "created_ms"), *permissions = member(body, "permissions");
+	int cluster = cluster_of(w, member(body, "cluster"));
 
 	if (description != NULL && cluster < 0)
 		http_error(r, 400, "\"cluster\" is the id of one, or \"clustered\"");
+	else if (description != NULL && permissions != NULL && !cJSON_IsArray(permissions))
+		http_error(r, 400, "\"permissions\" is an array");
 	else if (description != NULL)
-		answer(r, store_plant(w->store, cluster, description, cJSON_GetObjectItemCaseSensitive(body, "permissions"),
-		    cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "expiresAt")),
+		answer(r, store_plant(w->store, cluster, description, permissions,
+		    cJSON_GetStringValue(member(body, "expiresAt")),
 		    cJSON_IsNumber(created) ? (int64_t)created->valuedouble : clock_wall_ms()));
 	cJSON_Delete(body);
 }

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a token is used: reading wants the right to read that database, writing to write it, and a token that is not active yet, or not
- * any more, gets 401 like one that never was. */
+/* Where a token is used: reading wants the right to read that database, writing to write it, and a token that is not
+ * active yet, or not any more, gets 401 like one that never was. Nothing is stored: writes are taken, queries empty. */
 #include "tests/sandbox/http.h"
 #include "tests/sandbox/ports.h"
 #include "tests/sandbox/store.h"
+
+static const struct door {
+	const char *path, *methods, *database;          /* database: the query parameter that names it */
+	const char *action;
+	int good;
+} doors[] = {
+	{ "/query", "GET POST", "db", "read", 200 },
+	{ "/write", "POST", "db", "write", 204 },
+	{ "/api/v2/write", "POST", "bucket", "write", 204 },
+};
 
 static const char *
 bearer(const struct http_request *r)
@@ -16,21 +26,27 @@ bearer(const struct http_request *r)
 }
 
 static void
-use(struct http_request *r, const struct world *w, const char *action, const char *database, int good)
+use(struct http_request *r, const struct world *w, const struct door *d)
 {
-	if (database == NULL || database[0] == '\0') {
-		http_error(r, 400, "which database?");
+	const char *database = http_query(r, d->database);
+
+	if (strstr(d->methods, r->method) == NULL) {
+		http_status(r, 405);
 		return;
 	}
-	switch (store_access(w->store, bearer(r), action, database)) {
+	if (database == NULL || database[0] == '\0') {
+		http_error(r, 400, "which database? %s?%s=NAME", d->path, d->database);
+		return;
+	}
+	switch (store_access(w->store, bearer(r), d->action, database)) {
 	case STORE_UNKNOWN:
-		http_error(r, 401, "unauthorized");
+		http_status(r, 401);
 		break;
 	case STORE_FORBIDDEN:
-		http_error(r, 403, "no %s access to %s", action, database);
+		http_error(r, 403, "no %s access to %s", d->action, database);
 		break;
 	case STORE_ALLOWED:
-		http_json(r, good, good == 200 ? strdup("[]") : NULL);
+		http_json(r, d->good, d->good == 200 ? strdup("[]") : NULL);
 		break;
 	}
 }
@@ -38,12 +54,10 @@ use(struct http_request *r, const struct world *w, const char *action, const cha
 void
 data_handle(struct http_request *r, void *world)
 {
-	if (strcmp(r->path, "/query") == 0)
-		use(r, world, "read", http_query(r, "db"), 200);
-	else if (strcmp(r->path, "/write") == 0)
-		use(r, world, "write", http_query(r, "db"), 204);
-	else if (strcmp(r->path, "/api/v2/write") == 0)
-		use(r, world, "write", http_query(r, "bucket"), 204);
-	else
-		http_error(r, 404, "/query?db=, /write?db= or /api/v2/write?bucket=");
+	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+		if (strcmp(r->path, doors[i].path) == 0) {
+			use(r, world, &doors[i]);
+			return;
+		}
+	http_error(r, 404, "/query?db=, /write?db= or /api/v2/write?bucket=");
 }

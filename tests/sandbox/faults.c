@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules, kept in the order in which they came. Everything about a rule is checked when it is given, so that a test
- * with a misspelt fault, or with one that its operation cannot have, fails there and does not pass for the wrong reason.
+/* The rules, kept in the order in which they came. Everything about a rule is checked when it is given, so that a
+ * test with a misspelt fault, or with one that its operation cannot have, fails there and does not pass for the wrong
+ * reason.
  *
  * A rule owns nothing: its texts are arrays, so that an action can be copied out and outlive its rule. */
 #include "tests/sandbox/faults.h"
@@ -58,9 +59,11 @@ static const struct member {
 	const char *const *words;
 	size_t at, bytes;               /* in struct rule */
 	const char *absent, *what;
+	bool always;                    /* shown even if it is what it would be when absent */
 } members[] = {
-#define ROW(field, name, kind, least, most, words, absent, what) \
-	{ name, KIND_##kind, least, most, words, offsetof(struct rule, field), sizeof ((struct rule *)NULL)->field, absent, what },
+#define ROW(field, name, kind, least, most, words, shown, absent, what) \
+	{ name, KIND_##kind, least, most, words, offsetof(struct rule, field), sizeof ((struct rule *)NULL)->field, \
+	    absent, what, shown },
 	MEMBERS(ROW)
 #undef ROW
 };
@@ -184,7 +187,8 @@ read_rule(const cJSON *o, uint64_t seed, uint64_t number, struct rule *r, struct
 		if (!read_member(m, r)) {
 			char *shown = cJSON_PrintUnformatted(m);
 
-			err_set(ret_err, ERR_REFUSE, "a rule cannot have \"%.64s\": %.200s (see the sandbox's README)", m->string, shown);
+			err_set(ret_err, ERR_REFUSE, "a rule cannot have \"%.64s\": %.200s (see the sandbox's README)",
+			    m->string, shown);
 			free(shown);
 			return -1;
 		}
@@ -194,8 +198,8 @@ read_rule(const cJSON *o, uint64_t seed, uint64_t number, struct rule *r, struct
 		return err_set(ret_err, ERR_REFUSE, "the operation \"%s\" cannot have the fault \"%s\"",
 		    operation_words[r->operation], fault_words[r->action.fault]);
 	if (!is_id(r->token_id) || !is_id(r->account) || (!is_id(r->cluster) && strcmp(r->cluster, "clustered") != 0))
-		return err_set(ret_err, ERR_REFUSE, "token_id \"%s\", account \"%s\" and cluster \"%s\" are UUIDs in lower case, "
-		    "or the cluster is \"clustered\"", r->token_id, r->account, r->cluster);
+		return err_set(ret_err, ERR_REFUSE, "token_id \"%s\", account \"%s\" and cluster \"%s\" are UUIDs in "
+		    "lower case, or the cluster is \"clustered\"", r->token_id, r->account, r->cluster);
 	if (r->action.commit < 0)
 		r->action.commit = facts[r->action.fault].commits;
 	if (r->action.mid_body == 1)
@@ -295,10 +299,9 @@ faults_list(struct faults *f)
 		cJSON *o = cJSON_CreateObject();
 
 		for (const struct member *m = members; m < members + N_MEMBERS; m++) {
-			bool always = m->at == offsetof(struct rule, operation) || m->at == offsetof(struct rule, after) ||
-			    m->at == offsetof(struct rule, times);
+			bool given = memcmp((const char *)r + m->at, (const char *)&nothing + m->at, m->bytes) != 0;
 
-			if (always || memcmp((const char *)r + m->at, (const char *)&nothing + m->at, m->bytes) != 0)
+			if (given || m->always)
 				show_member(o, m, r);
 		}
 		cJSON_AddNumberToObject(o, "acted", (double)r->acted);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
 #include <ctype.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +25,19 @@ struct http_server {
 	void *context;
 };
 
-/* ---- carrying a plan out ------------------------------------------------------------------------------------------- */
+/* ---- carrying a plan out ----------------------------------------------------------------------------------------- */
+
+const char *
+http_body(const struct http_request *r)
+{
+	return r->answer != NULL ? r->answer : "";
+}
+
+const char *
+http_type(const struct http_request *r)
+{
+	return r->content_type != NULL ? r->content_type : "application/json";
+}
 
 int
 http_socket(const struct exchange *x)
@@ -54,9 +67,11 @@ carry_out(struct exchange *x)
 
 	if (http_raw_wanted(r))
 		return write_raw(x);
-	response = MHD_create_response_from_buffer(r->answer != NULL ? strlen(r->answer) : 0, r->answer, MHD_RESPMEM_PERSISTENT);
+	/* The answer lives as long as the exchange, which is longer than the response. */
+	response = MHD_create_response_from_buffer(strlen(http_body(r)), (void *)(uintptr_t)http_body(r),
+	    MHD_RESPMEM_PERSISTENT);
 	if (r->answer != NULL)
-		MHD_add_response_header(response, "Content-Type", r->content_type != NULL ? r->content_type : "application/json");
+		MHD_add_response_header(response, "Content-Type", http_type(r));
 	if (r->retry_after[0] != '\0')
 		MHD_add_response_header(response, "Retry-After", r->retry_after);
 	if (r->location[0] != '\0')
@@ -88,8 +103,8 @@ take_body(struct exchange *x, const char *data, size_t bytes)
 }
 
 static enum MHD_Result
-on_request(void *cls, struct MHD_Connection *connection, const char *path, const char *method, const char *version, const char *data,
-    size_t *bytes, void **state)
+on_request(void *cls, struct MHD_Connection *connection, const char *path, const char *method, const char *version,
+    const char *data, size_t *bytes, void **state)
 {
 	struct http_server *s = cls;
 	struct exchange *x = *state;
@@ -145,10 +160,11 @@ on_completed(void *cls, struct MHD_Connection *connection, void **state, enum MH
 	*state = NULL;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct http_server *
-http_serve(const char *address, uint16_t port, http_handler handler, void *context, uint16_t *ret_port, struct err *ret_err)
+http_serve(const char *address, uint16_t port, http_handler handler, void *context, uint16_t *ret_port,
+    struct err *ret_err)
 {
 	struct http_server *s = calloc(1, sizeof *s);
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -162,11 +178,12 @@ http_serve(const char *address, uint16_t port, http_handler handler, void *conte
 		free(s);
 		return NULL;
 	}
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL, on_request, s,
-	    MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
-	    MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST, MHD_OPTION_END);
+	s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL,
+	    on_request, s, MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+	    MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST, MHD_OPTION_END);
 	if (s->daemon == NULL) {
-		err_set(ret_err, ERR_FATAL, "cannot listen on %s:%u: is it taken? Port 0 takes any free one", address, port);
+		err_set(ret_err, ERR_FATAL, "cannot listen on %s:%u: %s (port 0 takes any free one)", address, port,
+		    strerror(errno));
 		free(s);
 		return NULL;
 	}
@@ -187,7 +204,7 @@ http_stop(struct http_server *s)
 	http_wait_end();
 }
 
-/* ---- for handlers -------------------------------------------------------------------------------------------------- */
+/* ---- for handlers ------------------------------------------------------------------------------------------------ */
 
 void
 http_json(struct http_request *r, int status, char *answer)

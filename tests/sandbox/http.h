@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One HTTP port: a request comes in whole, its handler makes a plan for the answer, and the plan is carried out: at once,
- * later, or badly. Handlers run on the server's threads and never wait; a thousand answers may be outstanding. */
+/* One HTTP port: a request comes in whole, its handler makes a plan for the answer, and the plan is carried out: at
+ * once, later, or badly. Handlers run on the server's threads and never wait; a thousand answers may be outstanding. */
 #ifndef SANDBOX_HTTP_H
 #define SANDBOX_HTTP_H
 
@@ -46,8 +46,8 @@ struct http_request {
 typedef void (*http_handler)(struct http_request *r, void *context);
 
 /* Serve on address:port (0: any; *ret_port says which). */
-struct http_server *http_serve(const char *address, uint16_t port, http_handler handler, void *context, uint16_t *ret_port,
-    struct err *ret_err);
+struct http_server *http_serve(const char *address, uint16_t port, http_handler handler, void *context,
+    uint16_t *ret_port, struct err *ret_err);
 /* Carry out every plan that is held (not those that are only delayed), on all servers. Returns how many there were. */
 unsigned http_release(void);
 /* How many plans wait: held, delayed, or under way byte by byte. */

@@ -33,6 +33,9 @@ void http_raw_begin(struct exchange *x);
 bool http_raw_step(struct exchange *x, uint64_t now_boot_ms);
 void http_raw_free(struct exchange *x);
 
+/* What of an answer both ways of writing it need. */
+const char *http_body(const struct http_request *r);
+const char *http_type(const struct http_request *r);
 int http_socket(const struct exchange *x);
 const char *http_phrase(int status);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers written by hand, past libmicrohttpd: it would never end after a status line, send a RST, or one byte a second.
- * The connection is closed afterwards, always. */
+/* Answers written by hand, past libmicrohttpd: it would never end after a status line, send a RST, or one byte a
+ * second. The connection is closed afterwards, always. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +27,7 @@ void
 http_raw_begin(struct exchange *x)
 {
 	const struct http_request *r = &x->request;
-	const char *body = r->answer != NULL ? r->answer : "";
-	size_t body_bytes = strlen(body), status_line;
+	size_t body_bytes = strlen(http_body(r)), status_line;
 	struct raw *raw = calloc(1, sizeof *raw);
 	FILE *f = raw != NULL ? open_memstream(&raw->bytes, &raw->n) : NULL;
 
@@ -43,17 +42,17 @@ http_raw_begin(struct exchange *x)
 		fprintf(f, "Location: %s\r\n", r->location);
 	if (!r->endless)
 		fprintf(f, "Content-Length: %zu\r\n", body_bytes);
-	fprintf(f, "Content-Type: %s\r\nConnection: close\r\n\r\n", r->content_type != NULL ? r->content_type : "application/json");
+	fprintf(f, "Content-Type: %s\r\nConnection: close\r\n\r\n", http_type(r));
 	fflush(f);
 	raw->head = raw->n;
-	fputs(body, f);
+	fputs(http_body(r), f);
 	if (fclose(f) != 0)
 		abort();
 	if (r->endless && body_bytes > 0)
 		raw->n--;
 	if (r->end != HTTP_WHOLE) {
-		const size_t until[] = { [HTTP_AT_START] = 0, [HTTP_AT_STATUS] = status_line, [HTTP_AT_HEADERS] = raw->head,
-			[HTTP_AT_BODY] = raw->head + body_bytes / 2 };
+		const size_t until[] = { [HTTP_AT_START] = 0, [HTTP_AT_STATUS] = status_line,
+			[HTTP_AT_HEADERS] = raw->head, [HTTP_AT_BODY] = raw->head + body_bytes / 2 };
 
 		raw->n = until[r->at];
 	}
@@ -104,7 +103,8 @@ due(const struct raw *raw, uint64_t drip_ms, uint64_t now)
 	return n < raw->n ? n : raw->n;
 }
 
-/* A connected socket that is connected to nothing sends a RST, at once. libmicrohttpd, closing it, would send a FIN before. */
+/* A connected socket that is connected to nothing sends a RST, at once. libmicrohttpd, closing it, would send a FIN
+ * before, and its reader would not know the difference. */
 static void
 reset(const struct exchange *x)
 {

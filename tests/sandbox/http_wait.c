@@ -25,7 +25,7 @@ static struct {
 
 enum which { WHICH_DUE, WHICH_HELD, WHICH_ALL };
 
-/* Has a held call's client closed? A suspended connection is not polled by libmicrohttpd, so nobody else would see it. */
+/* Has a held call's client closed? libmicrohttpd does not poll a suspended connection, so nobody else would see it. */
 static bool
 gone(struct exchange *x, uint64_t now)
 {

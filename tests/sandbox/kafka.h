@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An embedded Kafka: librdkafka's mock cluster, on loopback. For trying things out; its transactions fence nothing and its offsets
- * are not kept, so nothing is proven on it alone. */
+/* An embedded Kafka: librdkafka's mock cluster, on loopback. For trying things out; its transactions fence nothing and
+ * its offsets are not kept, so nothing is proven on it alone. */
 #ifndef SANDBOX_KAFKA_H
 #define SANDBOX_KAFKA_H
 

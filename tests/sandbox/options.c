@@ -49,8 +49,8 @@ static const char usage[] =
     "SIGTERM or SIGINT ends it. Exit status: 0 ended, 1 cannot start, 2 usage.\n";
 
 enum { O_API, O_DATA, O_CONTROL, O_ADDRESS, O_READY, O_QUIET, O_NO_KAFKA, O_TOPIC, O_PARTITIONS, O_TOKEN, O_TOKEN_FILE,
-	O_POWERLESS, O_ACCOUNT, O_CLUSTER_ID, O_CLUSTER, O_DATABASE, O_ACTIVATION, O_LAG, O_DELETED, O_HIDE, O_FAULTS, O_SEED,
-	O_LIST_FAULTS, O_HELP, O_VERSION };
+	O_POWERLESS, O_ACCOUNT, O_CLUSTER_ID, O_CLUSTER, O_DATABASE, O_ACTIVATION, O_LAG, O_DELETED, O_HIDE, O_FAULTS,
+	O_SEED, O_LIST_FAULTS, O_HELP, O_VERSION };
 
 static const struct option longs[] = {
 	[O_API] = { "api-port", 1, NULL, O_API },
@@ -125,7 +125,7 @@ add_topic(struct options *o, const char *text)
 		*colon = '\0';
 	}
 	if (!is_topic(name))
-		return bad("topic", text, "NAME or NAME:PARTITIONS, the name 1 to 249 of letters, digits, \".\", \"_\" and \"-\"");
+		return bad("topic", text, "NAME or NAME:PARTITIONS, NAME of letters, digits, '.', '_', '-'");
 	for (size_t i = 0; i < o->n_topics; i++)
 		if (strcmp(o->topics[i].name, name) == 0)
 			return bad("topic", text, "given once");
@@ -213,7 +213,9 @@ read_text(struct options *o, int c)
 		return -1;
 	case O_DELETED:
 		o->store.keep_revoked = strcmp(optarg, "revoked") == 0;
-		return o->store.keep_revoked || strcmp(optarg, "gone") == 0 ? -1 : bad(longs[c].name, optarg, "gone or revoked");
+		if (!o->store.keep_revoked && strcmp(optarg, "gone") != 0)
+			return bad(longs[c].name, optarg, "gone or revoked");
+		return -1;
 	default:
 		o->faults_file = optarg;
 		return -1;
@@ -296,9 +298,8 @@ options_read(int argc, char **argv, struct options *o)
 	int c, rc;
 
 	*o = (struct options){ .address = "127.0.0.1", .ports = { 8086, 8087, 8088 }, .partitions = 6, .seed = 1,
-		.powerless_token = "sandbox-powerless-token",
-		.clusters = { [1] = { "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222" } },
-		.store = { .n_clusters = 2 } };
+		.powerless_token = "sandbox-powerless-token", .store = { .n_clusters = 2 },
+		.clusters[1] = { "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222" } };
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
 		if ((rc = read_option(o, c)) >= 0)
 			return rc;

@@ -21,7 +21,7 @@ struct options {
 	int partitions;
 	struct kafka_topic topics[OPTIONS_TOPICS_MOST]; size_t n_topics;
 	const char *management_token, *management_token_file, *powerless_token;
-	struct store_cluster clusters[OPTIONS_CLUSTERS_MOST];   /* Clustered, --account-id with --cluster-id, each --cluster */
+	struct store_cluster clusters[OPTIONS_CLUSTERS_MOST];   /* Clustered, that of --cluster-id, each --cluster */
 	struct store_options store;     /* points into clusters */
 	const char *databases[OPTIONS_DATABASES_MOST]; size_t n_databases;
 	uint64_t seed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokend-sandbox: the outside world in one process, for the demo, tests and requesters' own development: an embedded
- * Kafka, InfluxDB's Management API with faults by script, a data endpoint that takes the tokens, and a control port that
- * tells the truth. */
+ * Kafka, InfluxDB's Management API with faults by script, a data endpoint that takes the tokens, and a control port
+ * that tells the truth. */
 #include <cjson/cJSON.h>
 #include <signal.h>
 #include <stdio.h>

@@ -103,8 +103,9 @@ uint64_t
 store_post(struct store *s, const struct store_seen *seen)
 {
 	struct post p = { .at_ms = clock_wall_ms(), .cluster = seen->cluster, .path = copy(seen->path),
-		.account_id = copy(seen->account_id), .cluster_id = copy(seen->cluster_id), .description = copy(seen->description),
-		.expires_at = copy(seen->expires_at), .permissions = copy_permissions(seen->permissions),
+		.account_id = copy(seen->account_id), .cluster_id = copy(seen->cluster_id),
+		.description = copy(seen->description), .expires_at = copy(seen->expires_at),
+		.permissions = copy_permissions(seen->permissions),
 		.body = malloc(seen->body.bytes + 1), .body_bytes = seen->body.bytes };
 	uint64_t number;
 
@@ -125,7 +126,9 @@ store_post(struct store *s, const struct store_seen *seen)
 static struct post *
 find_post(const struct store *s, uint64_t number)
 {
-	return number > s->forgotten && number <= s->forgotten + s->n_posts ? &s->posts[number - s->forgotten - 1] : NULL;
+	if (number <= s->forgotten || number > s->forgotten + s->n_posts)
+		return NULL;
+	return &s->posts[number - s->forgotten - 1];
 }
 
 void
@@ -229,8 +232,8 @@ mint(struct token *t)
 static struct token
 token_of(const struct post *p, uint64_t number)
 {
-	struct token t = { .cluster = p->cluster, .post = number, .description = p->description, .expires_at = p->expires_at,
-		.permissions = p->permissions, .created_ms = clock_wall_ms() };
+	struct token t = { .cluster = p->cluster, .post = number, .description = p->description,
+		.expires_at = p->expires_at, .permissions = p->permissions, .created_ms = clock_wall_ms() };
 
 	mint(&t);
 	return t;
@@ -416,7 +419,8 @@ store_delete(struct store *s, int cluster, const char *id, int64_t late_ms)
 bool
 store_is_active(const struct store *s, const struct token *t, int64_t now)
 {
-	return !token_deleted(t, now) && now >= t->created_ms + (int64_t)s->options.activation_ms && now / 1000 < t->expires_s;
+	return now >= t->created_ms + (int64_t)s->options.activation_ms && now / 1000 < t->expires_s &&
+	    !token_deleted(t, now);
 }
 
 static bool
@@ -428,7 +432,8 @@ permits(const struct token *t, const char *action, const char *database)
 		const char *a = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p, "action"));
 		const char *r = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p, "resource"));
 
-		if (a != NULL && r != NULL && strcmp(a, action) == 0 && (strcmp(r, "*") == 0 || strcmp(r, database) == 0))
+		if (a != NULL && strcmp(a, action) == 0 &&
+		    r != NULL && (strcmp(r, "*") == 0 || strcmp(r, database) == 0))
 			return true;
 	}
 	return false;

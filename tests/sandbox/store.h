@@ -47,8 +47,8 @@ struct store_seen {
 
 /* Returns its number, from 1. */
 uint64_t store_post(struct store *s, const struct store_seen *seen);
-/* It makes a token, late_ms from now, to be listed lag_ms after that (-1: the store's own). Returns the token as the API
- * answers it, accessToken included. NULL: a reset came between. */
+/* It makes a token, late_ms from now, to be listed lag_ms after that (-1: the store's own). Returns the token as the
+ * API answers it, accessToken included. NULL: a reset came between. */
 cJSON *store_create(struct store *s, uint64_t post, int64_t late_ms, int64_t lag_ms);
 /* The same answer, but there is no such token. */
 cJSON *store_pretend(struct store *s, uint64_t post);
@@ -67,12 +67,13 @@ cJSON *store_token(struct store *s, int cluster, const char *id);
 void store_other_id(struct store *s, int cluster, const char *id, char room[37]);
 cJSON *store_list(struct store *s, int cluster);
 enum store_update { STORE_UPDATED, STORE_UNKNOWN_TOKEN, STORE_REVOKED };
-enum store_update store_update(struct store *s, int cluster, const char *id, const char *description, const cJSON *permissions);
+enum store_update store_update(struct store *s, int cluster, const char *id, const char *description,
+    const cJSON *permissions);
 /* late_ms from now. False: unknown. */
 bool store_delete(struct store *s, int cluster, const char *id, int64_t late_ms);
 /* A token that no POST made; permissions and expires_at may be NULL. The API's answer. */
-cJSON *store_plant(struct store *s, int cluster, const char *description, const cJSON *permissions, const char *expires_at,
-    int64_t created_ms);
+cJSON *store_plant(struct store *s, int cluster, const char *description, const cJSON *permissions,
+    const char *expires_at, int64_t created_ms);
 
 /* What the data endpoint says to that access token. */
 enum store_access { STORE_UNKNOWN, STORE_FORBIDDEN, STORE_ALLOWED };

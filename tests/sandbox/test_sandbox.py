@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: the sandbox behaves as InfluxDB's API does, misbehaves exactly as told, and tells the truth about both."""
+"""Goal: rules act on the calls that they name and no others, the truth is whole, and the program is easy to start."""
+import base64
 import json
 import os
 import signal
@@ -9,100 +10,109 @@ import time
 import urllib.parse
 
 import pytest
-from conftest import ACCOUNT, BEARER, CLUSTER, CLUSTERED, DEDICATED, PROGRAM, Sandbox
+from conftest import ACCOUNT, BEARER, CLUSTER, CLUSTERED, DEDICATED, DEDICATED_2, PROGRAM, SECOND, Sandbox, until
+
+UNKNOWN = "44444444-4444-4444-8444-444444444444"
 
 
-def test_create_answers_200_with_all_that_was_asked(sandbox):
-    permissions = [{"action": "read", "resource": "a/b"}, {"action": "write", "resource": "*"}]
-    status, token, headers = sandbox.create("mine", permissions=permissions, expiresAt="2030-01-02T03:04:05Z",
-                                            expirationType="datetime")
-    assert status == 200 and headers["Content-Type"] == "application/json"
-    assert token["description"] == "mine" and token["permissions"] == permissions
-    assert token["accountId"] == ACCOUNT and token["clusterId"] == CLUSTER
-    assert token["expiresAt"] == "2030-01-02T03:04:05Z" and token["createdAt"].endswith("Z") and "." in token["createdAt"]
-    assert token["accessToken"].startswith("apiv1_") and len(token["accessToken"]) == 70
+# ---- which calls a rule acts on ------------------------------------------------------------------------------------
 
 
-def test_clustered_has_no_account_and_never_expires_unless_asked(sandbox):
-    status, token, _ = sandbox.create(path=CLUSTERED)
-    assert status == 200 and "accountId" not in token and "clusterId" not in token and "expiresAt" not in token
-    assert token["permissions"] == []
+def test_rules_match_in_order_skip_and_end(sandbox):
+    sandbox.faults({"description": "other", "fault": "error"},
+                   {"after": 1, "times": 2, "fault": "error", "status": 502})
+    assert [sandbox.create()[0] for _ in range(4)] == [200, 502, 502, 200]
+    assert sandbox.create("an other")[0] == 500
 
 
-def test_the_token_string_is_shown_once(sandbox):
-    token = sandbox.create()[1]
-    assert "accessToken" not in sandbox.ask("GET", "api", f"{DEDICATED}/{token['id']}")[1]
-    assert "accessToken" not in sandbox.ask("GET", "api", DEDICATED)[1][0]
+def statuses(sandbox):
+    """Of one call of each operation, on three clusters."""
+    found = {}
+    for path in (DEDICATED, DEDICATED_2, CLUSTERED):
+        plant = {"description": "d", "cluster": NAMES[path]}
+        item = f"{path}/{sandbox.ask('POST', 'control', '/control/plant', plant)[1]['id']}"
+        found[path] = [sandbox.ask(*call)[0] for call in (
+            ("POST", "api", path, {"description": "d"}), ("GET", "api", path), ("GET", "api", item),
+            ("PATCH", "api", item, {"description": "d"}), ("DELETE", "api", item))]
+    return [found[p] for p in (DEDICATED, DEDICATED_2, CLUSTERED)]
 
 
-def test_list_update_and_delete(sandbox):
-    ids = [sandbox.create(f"t{i}")[1]["id"] for i in range(3)]
-    assert [t["id"] for t in sandbox.ask("GET", "api", DEDICATED)[1]] == ids
-    assert sandbox.ask("PATCH", "api", f"{DEDICATED}/{ids[0]}", {"description": "new"})[1]["description"] == "new"
-    assert sandbox.ask("PATCH", "api", f"{DEDICATED}/{ids[0]}", {})[0] == 400
-    assert sandbox.ask("DELETE", "api", f"{DEDICATED}/{ids[1]}")[:2] == (204, None)
-    assert sandbox.ask("DELETE", "api", f"{DEDICATED}/{ids[1]}")[0] == 404
-    assert [t["id"] for t in sandbox.ask("GET", "api", DEDICATED)[1]] == [ids[0], ids[2]]
-    deleted = [t for t in sandbox.truth()["tokens"] if t["id"] == ids[1]][0]
-    assert deleted["revokedAt"] and not deleted["active"]
+NAMES = {DEDICATED: CLUSTER, DEDICATED_2: SECOND, CLUSTERED: "clustered"}
+GOOD = [200, 200, 200, 200, 204]
+OPERATIONS = ["create", "list", "get", "update", "delete"]
 
 
-@pytest.mark.parametrize("path, auth, status", [
-    (DEDICATED, "Bearer wrong", 401), (DEDICATED, None, 401), ("/api/v0/nothing", BEARER, 404),
-    (DEDICATED.replace("1111-11", "1112-11"), BEARER, 404), (DEDICATED.replace(ACCOUNT, "x"), BEARER, 400),
-    (DEDICATED + "/x", BEARER, 400), (DEDICATED + "/" + ACCOUNT, BEARER, 404),
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_rule_is_for_an_operation(sandbox, operation):
+    sandbox.fault(operation=operation, fault="error", times=-1)
+    bad = [500 if o == operation else g for o, g in zip(OPERATIONS, GOOD)]
+    assert statuses(sandbox) == [bad, bad, bad]
+
+
+def test_a_rule_is_for_any_operation_or_for_create(sandbox):
+    sandbox.fault(operation="any", fault="error", times=-1)
+    assert statuses(sandbox) == [[500] * 5] * 3
+    sandbox.ask("DELETE", "control", "/faults")
+    sandbox.fault(fault="error", times=-1)
+    assert statuses(sandbox) == [[500] + GOOD[1:]] * 3
+
+
+@pytest.mark.parametrize("rule, hit", [
+    ({"cluster": CLUSTER}, [1, 0, 0]), ({"cluster": SECOND}, [0, 1, 0]), ({"cluster": "clustered"}, [0, 0, 1]),
+    ({"account": ACCOUNT}, [1, 1, 0]), ({"account": UNKNOWN}, [0, 0, 0]),
+    ({"account": ACCOUNT, "cluster": SECOND}, [0, 1, 0]),
 ])
-def test_errors_say_code_and_message(sandbox, path, auth, status):
-    got, body, _ = sandbox.ask("GET", "api", path, auth=auth)
-    assert got == status and body["code"] == status and body["message"]
+def test_a_rule_is_for_a_cluster_or_an_account(sandbox, rule, hit):
+    sandbox.fault(operation="any", fault="error", times=-1, **rule)
+    assert statuses(sandbox) == [[500] * 5 if h else GOOD for h in hit]
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"[]", b'{"description":"x",}', b'{"description":"x"} x', b"{}", b'{"description":1}',
-    b'{"description":"x","permissions":{}}', b'{"description":"x","permissions":[{"action":"read","resource":""}]}',
-    b'{"description":"x","expiresAt":"tomorrow"}', b'{"description":"x","expiresAt":"2030-01-02T03:04:05+0000"}',
-    b'{"description":"x"}\x00y', b'{"description":"\xff"}',
-])
-def test_bad_bodies(sandbox, body):
-    assert sandbox.ask("POST", "api", DEDICATED, body)[0] == 400
-    assert sandbox.truth()["tokens"] == []
-
-
-def use(sandbox, token, path):
-    method = "GET" if path.startswith("/query") else "POST"
-    return sandbox.ask(method, "data", path, b"x" if method == "POST" else None, auth=f"Bearer {token}")[0]
-
-
-def test_data_wants_the_right(sandbox):
-    reader = sandbox.create(permissions=[{"action": "read", "resource": "a"}])[1]["accessToken"]
-    writer = sandbox.create(permissions=[{"action": "write", "resource": "*"}])[1]["accessToken"]
-    old = sandbox.create(permissions=[{"action": "read", "resource": "*"}], expiresAt="2020-01-01T00:00:00Z")[1]["accessToken"]
-    assert [use(sandbox, reader, p) for p in ("/query?db=a", "/query?db=b", "/write?db=a")] == [200, 403, 403]
-    assert [use(sandbox, writer, p) for p in ("/write?db=z", "/api/v2/write?bucket=y", "/query?db=z")] == [204, 204, 403]
-    assert use(sandbox, old, "/query?db=a") == 401 and use(sandbox, "apiv1_none", "/query?db=a") == 401
-
-
-def test_a_new_token_is_not_active_at_once(tmp_path):
-    s = Sandbox(str(tmp_path), "--no-kafka", "--activation-ms", "700", "--database", "a")
-    try:
-        token = s.create(permissions=[{"action": "read", "resource": "a"}])[1]["accessToken"]
-        assert use(s, token, "/query?db=a") == 401
-        end = time.time() + 10
-        while use(s, token, "/query?db=a") == 401 and time.time() < end:
-            time.sleep(0.05)
-        assert use(s, token, "/query?db=a") == 200
-        assert s.create(permissions=[{"action": "read", "resource": "b"}])[0] == 404
-    finally:
-        assert s.stop() == 0
-    assert not os.path.exists(s.ready_file)
-
-
-def test_a_rule_knows_a_token_by_its_description(sandbox):
-    orders, other = (f"{DEDICATED}/{sandbox.create(d)[1]['id']}" for d in ("orders", "other"))
-    sandbox.faults({"operation": "delete", "description": "orders", "fault": "error"})
+def test_a_rule_knows_a_token_by_its_description_or_id(sandbox):
+    orders, other, third = (f"{DEDICATED}/{sandbox.create(d)[1]['id']}" for d in ("orders", "other", "third"))
+    sandbox.faults({"operation": "delete", "description": "orders", "fault": "error"},
+                   {"operation": "any", "token_id": third[-36:], "fault": "error", "times": -1})
     assert sandbox.ask("DELETE", "api", other)[0] == 204
-    assert sandbox.ask("DELETE", "api", orders)[0] == 500
-    assert sandbox.ask("DELETE", "api", orders)[0] == 204
+    assert [sandbox.ask("DELETE", "api", orders)[0] for _ in range(2)] == [500, 204]
+    assert [sandbox.ask("GET", "api", p)[0] for p in (DEDICATED, third)] == [200, 500]
+    assert sandbox.create("third")[0] == 200
+
+
+def test_probability_is_seeded_for_each_rule(start):
+    def run(seed, *before):
+        s = start("--seed", seed)
+        s.faults({"fault": "error", "status": 503, "probability": 0.5, "times": -1, "description": "a"},
+                 {"fault": "throttle", "probability": 0.3, "times": -1, "description": "b"})
+        for d in before:
+            s.create(d)
+        return [s.create(d)[0] for d in "ab" * 40]
+    first = run("7")
+    assert first == run("7") and first != run("8") and set(first) == {200, 503, 429}
+    assert run("7", *"c" * 10) == first             # what no rule is for throws no dice
+    assert [x for x in run("7", "b")[0::2]] == first[0::2]      # nor does another rule's call
+
+
+def test_a_fault_file_is_as_good(tmp_path, start):
+    rules = tmp_path / "rules.json"
+    rules.write_text('[{"fault": "error", "status": 503, "name": "from the file"}]')
+    s = start("--faults", str(rules))
+    assert [s.create()[0] for _ in range(2)] == [503, 200] and s.posts()[0]["rule"] == "from the file"
+
+
+def test_rules_can_be_looked_at(start):
+    s = start()
+    given = {"name": "first", "operation": "any", "fault": "cut", "description": "x", "token_id": UNKNOWN,
+             "account": ACCOUNT, "cluster": CLUSTER, "after": 1, "times": 2, "probability": 0.5, "commit": True,
+             "at": "body", "delay_ms": 1, "drip_ms": 2, "lag_ms": 3, "late_ms": 4, "status": 200, "retry_after": "5",
+             "retry_date_s": 6, "location": "/7", "answer": "8", "shape": "html", "omit": "9", "pad": 10}
+    s.faults(given, {"fault": "error"})
+    first, second = s.ask("GET", "control", "/faults")[1]
+    assert first == {**given, "acted": 0}
+    assert second == {"name": "#2", "operation": "create", "fault": "error", "after": 0, "times": 1, "commit": False,
+                      "acted": 0}
+    assert s.create()[0] == 500
+    second = s.ask("GET", "control", "/faults")[1][1]
+    assert (second["times"], second["acted"]) == (0, 1)
+    assert s.ask("DELETE", "control", "/faults")[0] == 204 and s.ask("GET", "control", "/faults")[1] == []
 
 
 def test_spent_rules_make_room(sandbox):
@@ -112,10 +122,107 @@ def test_spent_rules_make_room(sandbox):
     assert all(r["times"] == 0 for r in sandbox.ask("GET", "control", "/faults")[1])
 
 
-def test_every_post_is_in_the_truth(sandbox):
-    sandbox.ask("POST", "api", DEDICATED, {"description": "x"}, auth="Bearer wrong")
-    sandbox.ask("POST", "api", DEDICATED, b"{")
-    assert [(p["status"], p["answered"], p["token_id"]) for p in sandbox.truth()["posts"]] == [(401, True, None), (400, True, None)]
+@pytest.mark.parametrize("rule, named", [
+    ({"fault": "cutt"}, "cutt"), ({"fault": "cut", "comit": True}, "comit"), ({}, "fault"), (7, "object"),
+    ({"fault": "delay", "times": "x"}, "times"), ({"fault": "delay", "times": -2}, "times"),
+    ({"fault": "error", "status": 99}, "99"), ({"fault": "error", "status": 600}, "600"),
+    ({"fault": "cut", "at": "end"}, "end"), ({"fault": "cut", "commit": 1}, "commit"),
+    ({"fault": "cut", "probability": 1.5}, "1.5"), ({"fault": "cut", "cluster": "X"}, "X"),
+    ({"fault": "cut", "token_id": CLUSTER.replace("2", "A")}, "AAAA"), ({"fault": "cut", "name": "n" * 64}, "name"),
+    ({"fault": "twice", "operation": "list"}, "list"), ({"fault": "pad"}, "create"),
+    ({"fault": "late", "operation": "get"}, "get"), ({"fault": "short_token", "operation": "get"}, "short_token"),
+])
+def test_a_misspelt_rule_is_refused_and_all_with_it(sandbox, rule, named):
+    status, body, _ = sandbox.faults({"fault": "error"}, rule)
+    assert status == 400 and named in body["message"]
+    assert sandbox.ask("GET", "control", "/faults")[1] == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[", b"[]x"])
+def test_rules_are_an_array(sandbox, body):
+    assert sandbox.ask("POST", "control", "/faults", body)[0] == 400
+
+
+# ---- the truth -----------------------------------------------------------------------------------------------------
+
+
+def test_every_post_is_in_the_truth_as_it_came(sandbox):
+    bodies = [
+        (DEDICATED, b'{ "description" : "x",\n "permissions": [] }', BEARER, 200),
+        (DEDICATED, b'{"description": "x"}', "Bearer wrong", 401),
+        (DEDICATED, b'{"description": "x"}', "Bearer sandbox-powerless-token", 403),
+        (DEDICATED, b'{"description": "x",}', BEARER, 400),
+        (DEDICATED, b"", BEARER, 400),
+        (DEDICATED, b"\x00\xff", BEARER, 400),
+        (DEDICATED, '{"description": "ü"}'.encode(), BEARER, 200),
+        (DEDICATED.replace(ACCOUNT, UNKNOWN), b'{"description": "x"}', BEARER, 404),
+        (DEDICATED.replace(CLUSTER, "nonsense"), b'{"description": "x"}', BEARER, 400),
+        ("/api/v0/nothing", b"{}", BEARER, 404),
+        (CLUSTERED, b'{"description": "x", "expiresAt": "2030-01-02T03:04:05Z"}', BEARER, 200),
+    ]
+    before = time.time() * 1000 - 1
+    assert [sandbox.ask("POST", "api", path, body, auth)[0] for path, body, auth, _ in bodies] == [b[3] for b in bodies]
+    posts = sandbox.posts()
+    assert [p["path"] for p in posts] == [b[0] for b in bodies]
+    assert [p["status"] for p in posts] == [b[3] for b in bodies] and all(p["answered"] for p in posts)
+    for p, (_, body, _, status) in zip(posts, bodies):
+        assert (base64.b64decode(p["body_base64"]) if p["body"] is None else p["body"].encode()) == body
+        assert (p["token_id"] is not None) == (p["committed_ms"] is not None) == (status == 200)
+        assert before <= p["at_ms"] <= time.time() * 1000 and p["fault"] is None and p["rule"] is None
+    assert [p["seq"] for p in posts] == list(range(posts[0]["seq"], posts[0]["seq"] + len(posts)))
+    assert [p["description"] for p in posts] == ["x", "x", "x", "", "", "", "ü", "x", "x", "", "x"]
+    assert [p["product"] for p in posts] == ["dedicated"] * 9 + ["clustered"] * 2
+    assert [(p["account_id"], p["cluster_id"]) for p in posts[6:9]] == [
+        (ACCOUNT, CLUSTER), (UNKNOWN, CLUSTER), (ACCOUNT, "nonsense")]
+    assert posts[10]["account_id"] is None and posts[10]["expiresAt"] == "2030-01-02T03:04:05Z"
+
+
+def test_the_truth_says_which_rule_touched_a_post(sandbox):
+    sandbox.faults({"name": "the first", "fault": "error"}, {"fault": "delay"})
+    number = [r["name"] for r in sandbox.ask("GET", "control", "/faults")[1]][1]
+    for _ in range(3):
+        sandbox.create()
+    assert [(p["fault"], p["rule"]) for p in sandbox.posts()] == [
+        ("error", "the first"), ("delay", number), (None, None)]
+    assert number.startswith("#")
+
+
+def test_the_truth_of_a_token(sandbox):
+    made = sandbox.create("d", permissions=[{"action": "read", "resource": "a"}])[1]
+    (token,) = sandbox.truth()["tokens"]
+    assert {k: token[k] for k in ("id", "description", "permissions", "createdAt", "accessToken")} == {
+        k: made[k] for k in ("id", "description", "permissions", "createdAt", "accessToken")}
+    assert (token["product"], token["account_id"], token["cluster_id"]) == ("dedicated", ACCOUNT, CLUSTER)
+    assert token["post"] == sandbox.posts()[0]["seq"] and token["expiresAt"] is None and token["active"]
+    assert token["revokedAt"] is None and token["deletedAt"] is None and token["created_ms"] == token["listable_ms"]
+    assert sandbox.ask("DELETE", "api", f"{DEDICATED}/{made['id']}")[0] == 204
+    (token,) = sandbox.truth()["tokens"]
+    assert token["revokedAt"] == token["deletedAt"] >= token["createdAt"] and not token["active"]
+    assert sandbox.ask("GET", "control", "/truth?tokens=alive")[1]["tokens"] == []
+
+
+def test_calls_are_counted_by_cluster(sandbox):
+    statuses(sandbox)
+    sandbox.ask("GET", "api", DEDICATED)
+    sandbox.ask("GET", "api", DEDICATED.replace(CLUSTER, UNKNOWN))
+    s = sandbox.summary()
+    once = {o: 1 for o in OPERATIONS}
+    assert s["requests"] == {**{o: 3 for o in OPERATIONS}, "list": 5}
+    assert [(c["product"], c["account_id"], c["cluster_id"], c["n_alive"]) for c in s["clusters"]] == [
+        ("clustered", None, None, 1), ("dedicated", ACCOUNT, CLUSTER, 1), ("dedicated", ACCOUNT, SECOND, 1)]
+    assert [c["requests"] for c in s["clusters"]] == [once, {**once, "list": 2}, once]
+    assert (s["n_posts"], s["n_tokens"], s["n_alive"], s["n_pending"], s["in_flight"]) == (3, 6, 3, 0, 0)
+    assert {k: v for k, v in sandbox.truth().items() if k not in ("posts", "tokens")} == s
+
+
+def test_reset_forgets_all_but_rules_and_numbers(sandbox):
+    sandbox.fault(fault="error", times=-1, commit=True)
+    sandbox.create()
+    seq = sandbox.posts()[0]["seq"]
+    assert sandbox.ask("POST", "control", "/reset")[0] == 204
+    s = sandbox.truth()
+    assert s["posts"] == s["tokens"] == [] and not any(s["requests"].values())
+    assert sandbox.create()[0] == 500 and sandbox.posts()[0]["seq"] == seq + 1
 
 
 def test_a_reset_may_come_at_any_time(sandbox):
@@ -132,71 +239,155 @@ def test_a_reset_may_come_at_any_time(sandbox):
     assert answers <= {200, 500} and sandbox.create()[0] == 200
 
 
-def test_rules_match_in_order_skip_and_end(sandbox):
-    sandbox.faults({"description": "other", "fault": "error"}, {"after": 1, "times": 2, "fault": "error", "status": 502})
-    assert [sandbox.create()[0] for _ in range(4)] == [200, 502, 502, 200]
-    assert sandbox.create("an other")[0] == 500
-    sandbox.faults({"operation": "list", "fault": "error"})
-    assert sandbox.create()[0] == 200 and sandbox.ask("GET", "api", DEDICATED)[0] == 500
+def test_a_planted_token_is_like_any_other_but_no_posts(sandbox):
+    plant = {"description": "by hand", "cluster": SECOND, "permissions": [{"action": "read", "resource": "a"}],
+             "expiresAt": "2040-01-01T00:00:00Z", "created_ms": 1700000000123}
+    status, token, _ = sandbox.ask("POST", "control", "/control/plant", plant)
+    assert status == 200 and token["createdAt"] == "2023-11-14T22:13:20.123Z" and token["clusterId"] == SECOND
+    assert sandbox.ask("GET", "api", DEDICATED_2)[1] == [{k: v for k, v in token.items() if k != "accessToken"}]
+    assert sandbox.ask("GET", "data", "/query?db=a", auth=f"Bearer {token['accessToken']}")[0] == 200
+    assert sandbox.posts() == [] and sandbox.truth()["tokens"][0]["post"] is None
+    assert sandbox.ask("POST", "control", "/control/plant", {"description": "d"})[1]["clusterId"] == CLUSTER
+    assert sandbox.ask("POST", "control", "/control/plant", {"description": "d", "cluster": UNKNOWN})[0] == 400
+    assert sandbox.ask("POST", "control", "/control/plant", {"cluster": SECOND})[0] == 400
+    assert sandbox.ask("POST", "control", "/control/plant", {"description": "d", "permissions": 7})[0] == 400
 
 
-def test_probability_is_seeded(tmp_path):
-    def run(seed):
-        s = Sandbox(str(tmp_path), "--no-kafka", "--seed", seed)
-        try:
-            s.faults({"fault": "error", "probability": 0.5, "times": -1})
-            return [s.create()[0] for _ in range(40)]
-        finally:
-            s.stop()
-    first = run("7")
-    assert first == run("7") and first != run("8") and 200 in first and 500 in first
+def test_what_the_control_port_does_not_have(sandbox):
+    status, body, _ = sandbox.ask("GET", "control", "/trut")
+    assert status == 404 and "/trut" in body["message"]
+    assert sandbox.ask("GET", "control", "/health")[1] == {"status": "ok"}
 
 
-@pytest.mark.parametrize("rule, named", [
-    ({"fault": "cutt"}, "cutt"), ({"fault": "cut", "comit": True}, "comit"), ({}, "fault"), ({"fault": "delay", "times": "x"}, "times"),
-])
-def test_a_misspelt_rule_is_refused_whole(sandbox, rule, named):
-    status, body, _ = sandbox.faults({"fault": "error"}, rule)
-    assert status == 400 and named in body["message"]
-    assert sandbox.ask("GET", "control", "/faults")[1] == []
+# ---- the program ---------------------------------------------------------------------------------------------------
+
+
+def run(*options):
+    return subprocess.run([PROGRAM, *options], capture_output=True, text=True, timeout=10)
 
 
 @pytest.mark.parametrize("options, word", [
-    (["--api-port", "70000"], "70000"), (["--account-id", "X"], "X"), (["--nothing"], "--help"), (["left"], "left"),
+    (["--api-port", "70000"], "70000"), (["--data-port", "x"], '"x"'), (["--account-id", "X"], "X"),
+    (["--cluster-id", UNKNOWN[:-1]], UNKNOWN[:-1]), (["--nothing"], "--help"), (["left"], "left"), (["--seed"], "seed"),
+    (["--seed", "-1"], "-1"), (["--partitions", "0"], '"0"'), (["--activation-ms", "1h"], "1h"),
+    (["--lag-ms", "3600001"], "3600001"), (["--address", "localhost"], "localhost"),
+    (["--ready-file", ""], "ready-file"), (["--deleted-tokens", "kept"], "kept"), (["--cluster", ACCOUNT], ACCOUNT),
+    (["--cluster", f"{ACCOUNT}/x"], f"{ACCOUNT}/x"),
+    (["--cluster", f"{ACCOUNT}/{CLUSTER}"], CLUSTER), (["--cluster", f"{ACCOUNT}/{SECOND}"] * 2, SECOND),
+    (["--management-token", "a", "--management-token-file", "b"], "--management-token-file"),
+    (["--topic", "bad/name"], "bad/name"), (["--topic", "bad/name:3"], "bad/name:3"), (["--topic", "name:0"], "name:0"),
+    (["--topic", "name:"], "name:"), (["--topic", ":3"], ":3"), (["--topic", "a:b:3"], "a:b:3"),
+    (["--topic", "."], '"."'), (["--topic", ".."], '".."'), (["--topic", "n" * 250], "n" * 250),
+    (["--topic", "näme"], "näme"),
+    (["--topic", "name:10001"], "name:10001"), (["--topic", "twice", "--topic", "twice:2"], "twice:2"),
 ])
-def test_usage(options, word):
-    r = subprocess.run([PROGRAM, *options], capture_output=True, text=True, timeout=10)
-    assert r.returncode == 2 and word in r.stderr
+def test_what_is_wrong_with_the_command_line_is_said(options, word):
+    r = run(*options)
+    assert r.returncode == 2 and word in r.stderr and r.stdout == "" and len(r.stderr.splitlines()) <= 2
 
 
-def test_a_port_that_is_taken_is_said(sandbox):
+def test_what_keeps_it_from_starting_is_said(sandbox, tmp_path):
     port = str(urllib.parse.urlparse(sandbox.ready["api"]).port)
-    r = subprocess.run([PROGRAM, "--no-kafka", "--api-port", port], capture_output=True, text=True, timeout=10)
-    assert r.returncode == 1 and port in r.stderr
+    bad = tmp_path / "bad.json"
+    bad.write_text('[{"fault": "cutt"}]')
+    for options, word in ((["--api-port", port], port), (["--faults", str(bad)], "cutt"),
+                          (["--faults", "/nowhere"], "/nowhere"), (["--management-token-file", "/nowhere"], "/nowhere"),
+                          (["--ready-file", "/nowhere/r"], "/nowhere/r"),
+                          (["--ready-file", str(tmp_path)], str(tmp_path)), (["--address", "192.0.2.1"], "192.0.2.1")):
+        r = run("--no-kafka", *(["--api-port", "0"] if port not in options else []), "--data-port", "0",
+                "--control-port", "0", "--quiet", *options)
+        assert r.returncode == 1 and word in r.stderr and len(r.stderr.splitlines()) == 1, r
+
+
+def test_help_tells_every_option():
+    r = run("--help")
+    assert r.returncode == 0 and r.stderr == ""
+    told = {w.strip(",") for w in r.stdout.split() if w.startswith("--")}
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "options.c"), encoding="utf-8") as f:
+        options = {"--" + line.split('"')[1] for line in f if line.lstrip().startswith("[O_")}
+    assert told == options and len(options) > 20
+    assert run("--version").stdout.startswith("tokend-sandbox ")
+
+
+def test_the_readme_tells_of_every_fault_and_member():
+    tables = run("--list-faults").stdout
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md"), encoding="utf-8") as f:
+        assert tables in f.read(), "print it anew: tokend-sandbox --list-faults"
+    assert tables.count("\n| `") > 40
+
+
+def test_a_ready_file_of_a_run_that_was_killed_is_replaced(tmp_path):
+    first = Sandbox(str(tmp_path), "--no-kafka")
+    first.process.kill()
+    first.process.wait()
+    assert os.path.exists(first.ready_file)
+    second = Sandbox(str(tmp_path), "--no-kafka")       # waits for a file of its own
+    assert second.ask("GET", "control", "/health")[0] == 200
+    assert second.stop() == 0 and os.listdir(tmp_path) == []
+
+
+def test_an_old_ready_file_is_gone_even_if_the_start_fails(tmp_path):
+    ready = tmp_path / "ready.json"
+    ready.write_text("old")
+    r = run("--no-kafka", "--ready-file", str(ready), "--faults", "/nowhere")
+    assert r.returncode == 1 and not ready.exists()
+
+
+def test_a_run_removes_only_a_ready_file_of_its_own(tmp_path):
+    first = Sandbox(str(tmp_path), "--no-kafka")
+    second = Sandbox(str(tmp_path), "--no-kafka")
+    assert first.stop() == 0
+    with open(second.ready_file) as f:
+        assert json.load(f)["pid"] == second.process.pid
+    assert second.stop() == 0 and not os.path.exists(second.ready_file)
+
+
+def test_what_is_ready_is_printed_unless_quiet(tmp_path):
+    ports = ["--api-port", "0", "--data-port", "0", "--control-port", "0"]
+    p = subprocess.Popen([PROGRAM, "--no-kafka", *ports, "--ready-file", str(tmp_path / "r")],
+                         stdout=subprocess.PIPE, text=True)
+    until("ready", (tmp_path / "r").exists)
+    told = json.loads((tmp_path / "r").read_text())
+    p.send_signal(signal.SIGINT)
+    assert json.loads(p.communicate(timeout=10)[0]) == told and p.returncode == 0
+    assert told["pid"] == p.pid and told["clusters"] == [
+        {"product": "clustered"}, {"product": "dedicated", "account_id": ACCOUNT, "cluster_id": CLUSTER}]
+    assert (told["account_id"], told["cluster_id"]) == (ACCOUNT, CLUSTER) and "bootstrap" not in told
+
+
+def test_it_ends_while_calls_are_in_flight(tmp_path):
+    s = Sandbox(str(tmp_path), "--no-kafka")
+    s.faults({"fault": "hold"}, {"fault": "delay", "delay_ms": 60000}, {"fault": "drip", "drip_ms": 60000})
+    callers = [threading.Thread(target=lambda: s.plain_bytes()) for _ in range(3)]
+    for c in callers:
+        c.start()
+    until("all wait", lambda: s.summary()["in_flight"] == 3)
+    assert s.stop() == 0
+    for c in callers:
+        c.join()
+
+
+def test_the_bearer_may_stand_in_a_file(tmp_path, start):
+    path = tmp_path / "token"
+    path.write_text("from-a-file\n")
+    s = start("--management-token-file", str(path))
+    assert s.ask("GET", "api", DEDICATED, auth="Bearer from-a-file")[0] == 200
+    assert s.ask("GET", "api", DEDICATED)[0] == 401
 
 
 def test_the_embedded_kafka_carries_records(tmp_path):
     from confluent_kafka import Consumer, Producer, TopicPartition
-    s = Sandbox(str(tmp_path), "--topic", "mine:2")
+    s = Sandbox(str(tmp_path), "--topic", "mine:2", "--topic", "A.b_c-d", "--partitions", "3")
     try:
         p = Producer({"bootstrap.servers": s.ready["bootstrap"]})
+        topics = p.list_topics(timeout=10).topics
+        assert {n: len(t.partitions) for n, t in topics.items()} == {"mine": 2, "A.b_c-d": 3}
         p.produce("mine", key=b"k", value=b"v", partition=1, headers=[("h", b"x")])
         assert p.flush(10) == 0
         c = Consumer({"bootstrap.servers": s.ready["bootstrap"], "group.id": "g", "fetch.wait.max.ms": 10})
         c.assign([TopicPartition("mine", 1, 0)])
-        end = time.time() + 10
-        m = None
-        while m is None and time.time() < end:
-            m = c.poll(1)
+        m = until("a record", lambda: c.poll(0.1))
         assert m.value() == b"v" and m.headers() == [("h", b"x")]
         c.close()
     finally:
-        s.process.send_signal(signal.SIGINT)
-        assert s.process.wait(10) == 0
-
-
-def test_the_readme_tells_of_every_fault_and_member():
-    tables = subprocess.run([PROGRAM, "--list-faults"], capture_output=True, text=True, timeout=10, check=True).stdout
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md"), encoding="utf-8") as f:
-        assert tables in f.read(), "print it anew: tokend-sandbox --list-faults"
-    assert tables.count("\n| `") > 40
+        assert s.stop() == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: each fault does what its row in the README says, in the answer and in the truth, before and after the commit."""
+"""Goal: each fault does what its row in the README says, in the answer and in the truth, before and after commit."""
 import email.utils
 import http.client
 import json
@@ -19,7 +19,8 @@ OTHER = "99999999-9999-4999-8999-999999999999"
 
 
 @pytest.mark.parametrize("commit", [False, True])
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 425, 429, 500, 501, 502, 503, 504])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 425, 429,
+                                    500, 501, 502, 503, 504])
 def test_error_with_any_status(sandbox, status, commit):
     sandbox.fault(fault="error", status=status, commit=commit)
     got, body, headers = sandbox.create()
@@ -233,7 +234,7 @@ def test_twice(sandbox):
     status, token, _ = sandbox.create("two")
     assert status == 200 and len(sandbox.listed()) == 2
     (post,) = sandbox.posts()
-    assert post["token_id"] == token["id"] and post["token_ids"] == sandbox.listed() and post["token_ids"][0] == token["id"]
+    assert post["token_id"] == token["id"] == post["token_ids"][0] and post["token_ids"] == sandbox.listed()
     first, second = sandbox.tokens().values()
     assert first["description"] == second["description"] == "two" and first["accessToken"] != second["accessToken"]
     assert first["post"] == second["post"] == post["seq"]
@@ -381,7 +382,8 @@ def test_truncate_description(sandbox):
 # ---- lists, and single tokens --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation, method", [("list", "GET"), ("get", "GET"), ("delete", "DELETE"), ("update", "PATCH")])
+@pytest.mark.parametrize("operation, method", [
+    ("list", "GET"), ("get", "GET"), ("delete", "DELETE"), ("update", "PATCH")])
 def test_every_operation_fails(sandbox, operation, method):
     token_id = sandbox.create()[1]["id"]
     path = DEDICATED if operation == "list" else f"{DEDICATED}/{token_id}"
@@ -438,7 +440,8 @@ def test_deep_and_doubled_lists(sandbox):
 
 def test_a_list_that_leaves_out(sandbox):
     kept = [sandbox.create(d)[1]["id"] for d in ("orders", "billing")]
-    sandbox.faults({"operation": "list", "fault": "leave_out", "omit": "order"}, {"operation": "list", "fault": "leave_out"})
+    sandbox.faults({"operation": "list", "fault": "leave_out", "omit": "order"},
+                   {"operation": "list", "fault": "leave_out"})
     assert sandbox.listed() == [kept[1]] and sandbox.listed() == [] and sandbox.listed() == kept
 
 
