@@ -229,20 +229,10 @@ set_request(struct call *c, struct err *ret_err)
 	return ok ? 0 : err_set(ret_err, ERR_RETRY, "there was no memory for the request");
 }
 
-/* What is left of the job's time, at most the longest a call may take; how long a list may be nobody knows. */
-static uint64_t
-time_left_ms(const struct job *job)
-{
-	uint64_t now = clock_boot_ms(), most = job->verb == JOB_LIST ? INT32_MAX : duration_ms(DURATION_CALL);
-	uint64_t left = job->not_after_boot_ms > now ? job->not_after_boot_ms - now : 0;
-
-	return left < most ? left : most;
-}
-
 static int
 prepare(struct call *c, struct err *ret_err)
 {
-	uint64_t timeout_ms = time_left_ms(c->job);
+	uint64_t timeout_ms = call_options_time_left_ms(c->job, clock_boot_ms());
 
 	if (timeout_ms < duration_ms(DURATION_CALL_LEAST))
 		return err_set(ret_err, ERR_RETRY, "too little time was left for a call");

@@ -13,8 +13,19 @@
 
 #include "service/base/config.h"
 #include "service/base/durations.h"
+#include "workers/job.h"
 
 #define IDLE_CONNECTION_S 30L           /* below what load balancers wait before they close one under us */
+
+/* How long a list may be nobody knows. */
+uint64_t
+call_options_time_left_ms(const struct job *job, uint64_t now_ms)
+{
+	uint64_t most = job->verb == JOB_LIST ? INT32_MAX : duration_ms(DURATION_CALL);
+	uint64_t left = job->not_after_boot_ms > now_ms ? job->not_after_boot_ms - now_ms : 0;
+
+	return left < most ? left : most;
+}
 
 static bool
 set_security(CURL *easy, const struct cluster *cluster)

@@ -16,6 +16,7 @@
 #include "service/base/err.h"
 #include "service/base/log.h"
 #include "service/base/metrics.h"
+#include "workers/call_options.h"
 #include "workers/job.h"
 #include "workers/pool.h"
 
@@ -629,6 +630,22 @@ silence_ends_at_not_after(void **state)
 }
 
 static void
+a_list_may_take_longer_than_a_call(void **state)
+{
+	struct job job = { .verb = JOB_CREATE, .not_after_boot_ms = 60000 };
+
+	(void)state;
+	assert_int_equal(call_options_time_left_ms(&job, 0), 15000);
+	assert_int_equal(call_options_time_left_ms(&job, 50000), 10000);
+	job.verb = JOB_DELETE;
+	assert_int_equal(call_options_time_left_ms(&job, 0), 15000);
+	job.verb = JOB_LIST;
+	assert_int_equal(call_options_time_left_ms(&job, 0), 60000);
+	assert_int_equal(call_options_time_left_ms(&job, 59999), 1);
+	assert_int_equal(call_options_time_left_ms(&job, 60001), 0);
+}
+
+static void
 too_little_time_is_no_call(void **state)
 {
 	struct rig *r = *state;
@@ -844,6 +861,7 @@ main(void)
 		TEST(a_body_of_another_length_is_ambiguous),
 		TEST(an_endless_body_fills_no_memory),
 		TEST(silence_ends_at_not_after),
+		TEST(a_list_may_take_longer_than_a_call),
 		TEST(too_little_time_is_no_call),
 		TEST(a_lease_that_is_over_sends_nothing),
 		TEST(a_request_is_never_sent_twice),
