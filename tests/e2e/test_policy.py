@@ -4,6 +4,7 @@ service's own answer, word for word, with the grant and its line."""
 
 import base64
 import datetime
+import json
 import subprocess
 import time
 import uuid
@@ -14,7 +15,7 @@ from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
 from conftest import BUILD
-from requester import OUTCOME, pb
+from requester import OUTCOME, RECORD, home, pb
 
 DAY = 86400
 
@@ -32,7 +33,8 @@ def moment(seconds):
 
 
 def tokenctl(*arguments):
-    return subprocess.run([str(a) for a in (BUILD / "tokenctl", *arguments)], capture_output=True, text=True, timeout=60)
+    command = [str(a) for a in (BUILD / "tokenctl", *arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 NOW = int(time.time())
@@ -288,3 +290,71 @@ def test_the_service_says_what_explain_says(shared):
         else:
             assert explained.returncode == 1
             assert reply.status.reason == "POLICY_DENIED" and reply.status.message in explained.stdout, reply.status
+
+
+# ---- a policy in use -----------------------------------------------------------------------------------------------
+
+
+def text_of(key):
+    return base64.b64encode(bytes(key)).decode()
+
+
+@pytest.mark.mock
+def test_keys_rotate(world):
+    """Of several keys those that are valid now are taken; a record that was signed too late, or with a key from before,
+    is mended by a signature alone; and the answer to a repeat does not depend on the calendar."""
+    path = world.conf / "policy.yaml"
+    policy = json.loads(path.read_text())
+    me = policy["principals"][0]
+    old, new = SigningKey.generate(), SigningKey.generate()
+    now = int(time.time())
+    me["signing_keys"] += [
+        {"id": "t-old", "ed25519": text_of(old.verify_key), "not_after": moment(now - DAY)},
+        {"id": "t-new", "ed25519": text_of(new.verify_key), "not_before": moment(now + DAY)},
+    ]
+    box_key = me["recipient_keys"][0]["key"]
+    me["recipient_keys"] += [
+        {"id": "box-old", "suite": "sealedbox-x25519", "key": box_key, "not_after": moment(now - DAY)},
+        {"id": "box-new", "suite": "sealedbox-x25519", "key": box_key, "not_before": moment(now + DAY)},
+    ]
+    path.write_text(json.dumps(policy))
+    world.tokend()
+    r = world.requester()
+    request = r.create("rotated")
+    for key, key_id, sentence in ((old, "t-old", "expired at"), (new, "t-new", "is not valid before")):
+        refusal = r.ask(r.sign("CreateToken", request.message, key, key_id))
+        assert refusal.said == (16, "KEY_EXPIRED", RECORD, pb.SAME_RECORD) and sentence in refusal.status.message
+    token = r.ask(request)
+    assert token.said == (0, "", OUTCOME, pb.RETRY_UNSPECIFIED)
+    repeat = r.ask(r.sign("CreateToken", request.message, old, "t-old"))
+    assert repeat.message.replayed and repeat.secret == token.secret
+    for key_id, sentence in (("box-old", "has expired"), ("box-new", "is not valid yet"), ("box", "is not registered")):
+        other = r.create("sealed to another")
+        other.message.recipient.key_id = key_id
+        refusal = r.ask(r.sign("CreateToken", other.message))
+        assert refusal.said == (3, "INVALID_REQUEST", OUTCOME, pb.NEW_ID) and sentence in refusal.status.message
+    assert len(world.sandbox.truth()["posts"]) == 1
+
+
+@pytest.mark.mock
+def test_a_quota_holds_for_its_principal_and_partition(world):
+    path = world.conf / "policy.yaml"
+    policy = json.loads(path.read_text())
+    policy["principals"][1]["limits"] = {"per_day": 2}
+    path.write_text(json.dumps(policy))
+    world.tokend()
+    r = world.requester("billing")
+
+    def ask(partition, read="billing_a"):
+        names = (f"q-{uuid.uuid4()}" for _ in range(1000))
+        name = next(n for n in names if home(n.encode(), world.partitions) == partition)
+        return r.ask(r.create("counted", read=[read], request_id=name, expires_at=int(time.time()) + DAY // 2))
+
+    assert ask(0, "other").said[1] == "POLICY_DENIED"  # what is denied is not counted
+    assert [ask(0).said[1] for _ in range(2)] == ["", ""]
+    refusal = ask(0)
+    assert refusal.said == (8, "QUOTA", OUTCOME, pb.LATER) and refusal.details == {"limit": "2"}
+    assert "principal billing has used up its 2 requests a day on partition 0" in refusal.status.message
+    assert ask(1).said[1] == ""
+    other = world.requester()
+    assert all(other.ask(other.create("not counted")).said[1] == "" for _ in range(4))

@@ -47,6 +47,8 @@ each_principal_and_partition_counts_alone(void **state)
 	assert_int_equal(quota_take(q, "b", 0, 1, 1, MIDNIGHT), QUOTA_TAKEN);
 	assert_int_equal(quota_take(q, "a", 0, 1, 1, MIDNIGHT), QUOTA_MINUTE_FULL);
 	assert_int_equal(quota_take(q, "a", 1, 1, 1, MIDNIGHT), QUOTA_MINUTE_FULL);
+	for (int32_t partition = 0; partition < 1000; partition++)       /* so many that some share a slot's way */
+		assert_int_equal(quota_take(q, "c", partition, 1, 1, MIDNIGHT), QUOTA_TAKEN);
 	quota_free(q);
 }
 
