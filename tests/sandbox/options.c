@@ -107,30 +107,29 @@ number(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
 static bool
 is_topic(const char *name)
 {
-	size_t n = strlen(name);
-
-	return n >= 1 && n <= 249 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+	return name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+	    name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0';
 }
 
 static int
 add_topic(struct options *o, const char *text)
 {
-	char *name = strdup(text), *colon = strrchr(name, ':');         /* lives as long as the process, as argv does */
+	const char *colon = strrchr(text, ':');
+	size_t bytes = colon != NULL ? (size_t)(colon - text) : strlen(text);
 	uint64_t n = 0;
+	char *name;
 
-	if (colon != NULL) {
-		if (!number(colon + 1, 1, 10000, &n))
-			return bad("topic", text, "NAME or NAME:PARTITIONS, with 1 to 10000 partitions");
-		*colon = '\0';
-	}
-	if (!is_topic(name))
-		return bad("topic", text, "NAME or NAME:PARTITIONS, NAME of letters, digits, '.', '_', '-'");
+	if (o->n_topics == OPTIONS_TOPICS_MOST)
+		return bad("topic", text, "one of at most 32");
+	if (colon != NULL && !number(colon + 1, 1, 10000, &n))
+		return bad("topic", text, "NAME or NAME:PARTITIONS, with 1 to 10000 partitions");
+	name = o->topic_names[o->n_topics];
+	snprintf(name, sizeof o->topic_names[0], "%.*s", (int)bytes, text);
+	if (bytes > OPTIONS_TOPIC_MOST || !is_topic(name))
+		return bad("topic", text, "NAME or NAME:PARTITIONS, the NAME up to 249 letters, digits, '.', '_', '-'");
 	for (size_t i = 0; i < o->n_topics; i++)
 		if (strcmp(o->topics[i].name, name) == 0)
 			return bad("topic", text, "given once");
-	if (o->n_topics == OPTIONS_TOPICS_MOST)
-		return bad("topic", text, "one of at most 32");
 	o->topics[o->n_topics++] = (struct kafka_topic){ name, (int)n };
 	return -1;
 }
@@ -144,15 +143,16 @@ is_uuid(const char *text)
 static int
 add_cluster(struct options *o, const char *text)
 {
-	char *account = strdup(text), *slash = strchr(account, '/');    /* lives as long as the process, as argv does */
+	char (*ids)[37];
+	int bytes = 0;
 
-	if (slash != NULL)
-		*slash = '\0';
-	if (slash == NULL || !is_uuid(account) || !is_uuid(slash + 1))
-		return bad("cluster", text, "ACCOUNT/CLUSTER, both UUIDs in lower case");
 	if (o->store.n_clusters == OPTIONS_CLUSTERS_MOST)
 		return bad("cluster", text, "one of at most 30");
-	o->clusters[o->store.n_clusters++] = (struct store_cluster){ account, slash + 1 };
+	ids = o->cluster_ids[o->store.n_clusters];
+	if (sscanf(text, "%36[^/]/%36[^/]%n", ids[0], ids[1], &bytes) != 2 || text[bytes] != '\0' || !is_uuid(ids[0]) ||
+	    !is_uuid(ids[1]))
+		return bad("cluster", text, "ACCOUNT/CLUSTER, both UUIDs in lower case");
+	o->clusters[o->store.n_clusters++] = (struct store_cluster){ ids[0], ids[1] };
 	return -1;
 }
 

@@ -11,6 +11,7 @@
 
 #define OPTIONS_USAGE 2                 /* exit status */
 #define OPTIONS_TOPICS_MOST 32
+#define OPTIONS_TOPIC_MOST 249          /* bytes of a name, as Kafka has it */
 #define OPTIONS_DATABASES_MOST 256
 #define OPTIONS_CLUSTERS_MOST 32
 
@@ -20,8 +21,10 @@ struct options {
 	bool no_kafka, quiet;
 	int partitions;
 	struct kafka_topic topics[OPTIONS_TOPICS_MOST]; size_t n_topics;
+	char topic_names[OPTIONS_TOPICS_MOST][OPTIONS_TOPIC_MOST + 1];
 	const char *management_token, *management_token_file, *powerless_token;
 	struct store_cluster clusters[OPTIONS_CLUSTERS_MOST];   /* Clustered, that of --cluster-id, each --cluster */
+	char cluster_ids[OPTIONS_CLUSTERS_MOST][2][37];
 	struct store_options store;     /* points into clusters */
 	const char *databases[OPTIONS_DATABASES_MOST]; size_t n_databases;
 	uint64_t seed;
