@@ -60,11 +60,12 @@ invent(char token[TOKEN_BYTES + 1], uint64_t ret_masked[PIECES])
 static void
 serve(int fd)
 {
-	char token[TOKEN_BYTES + 1], management[TOKEN_BYTES + 1], good[1024], other[1024], cut[1024], error[1024], end;
+	char token[TOKEN_BYTES + 1], management[TOKEN_BYTES + 1], good[1024], other[1024], cut[1024], list[1024];
+	char error[1024], end;
 	const char *body = "{\"id\":\"55555555-5555-4555-8555-555555555555\",\"description\":\"" DESCRIPTION "\","
 	    "\"permissions\":[{\"action\":\"%s\",\"resource\":\"db\"}],"
 	    "\"createdAt\":\"2023-12-21T17:32:28Z\",\"accessToken\":\"%s\"}";
-	const struct step steps[] = { { good, false }, { other, false }, { cut, true }, { error, false } };
+	const struct step steps[] = { { good, false }, { other, false }, { cut, true }, { list, false }, { error, false } };
 	struct server *s = server_new();
 	int head;
 
@@ -78,10 +79,15 @@ serve(int fd)
 	(void)snprintf(other + head, sizeof(other) - (size_t)head, body, "write", token);
 	head = snprintf(cut, sizeof(cut), "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
 	(void)snprintf(cut + head, sizeof(cut) - (size_t)head, body, "read", token);
+	head = snprintf(list, sizeof(list), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	head += snprintf(list + head, sizeof(list) - (size_t)head, "1\r\n[\r\n%x\r\n",
+	    (unsigned)(snprintf(NULL, 0, body, "read", token)));
+	head += snprintf(list + head, sizeof(list) - (size_t)head, body, "read", token);
+	(void)snprintf(list + head, sizeof(list) - (size_t)head, "\r\n1\r\n]\r\n0\r\n\r\n");
 #pragma GCC diagnostic pop
 	(void)snprintf(error, sizeof(error),
 	    "HTTP/1.1 401 No\r\nContent-Length: @\r\n\r\n{\"message\":\"bad %s and %s\"}", token, management);
-	server_script(s, steps, 4);
+	server_script(s, steps, sizeof(steps) / sizeof(*steps));
 
 	(void)snprintf(token_file, sizeof(token_file), "/tmp/tokend-test-%d", (int)getpid());
 	head = open(token_file, O_WRONLY | O_CREAT | O_EXCL, 0400);
@@ -149,13 +155,13 @@ static struct mailbox *outcomes;
 static struct pool *pool;
 
 static void
-call(struct job *job, enum verdict expected)
+call(struct job *job, enum job_verb verb, enum verdict expected)
 {
 	struct pollfd fd = { .fd = mailbox_fd(outcomes), .events = POLLIN };
 	uint64_t now = clock_boot_ms();
 
-	*job = (struct job){ .verb = JOB_CREATE, .lease_until_boot_ms = now + 5000, .not_after_boot_ms = now + 10000,
-	    .description = DESCRIPTION, .permissions = asked, .n_permissions = 1 };
+	*job = (struct job){ .verb = verb, .lease_until_boot_ms = now + 5000, .not_after_boot_ms = now + 10000,
+	    .description = DESCRIPTION, .permissions = asked, .n_permissions = 1, .looked_for = "[tokend/1:svc:" };
 	pool_submit(pool, job);
 	assert_int_equal(poll(&fd, 1, SERVER_PATIENCE_S * 1000), 1);
 	assert_ptr_equal(mailbox_take(outcomes), job);
@@ -169,7 +175,7 @@ a_token_is_gone_when_its_lease_is_returned(void **state)
 	struct job job;
 
 	(void)state;
-	call(&job, VERDICT_CREATED);
+	call(&job, JOB_CREATE, VERDICT_CREATED);
 	assert_int_equal(pieces(masked.token), PIECES);         /* the lease, and nothing else */
 	pool_return(pool, &job);
 	assert_int_equal(pieces(masked.token), 0);
@@ -181,7 +187,7 @@ a_token_that_was_not_believed_is_gone(void **state)
 	struct job job;
 
 	(void)state;
-	call(&job, VERDICT_AMBIGUOUS);
+	call(&job, JOB_CREATE, VERDICT_AMBIGUOUS);
 	assert_int_equal(pieces(masked.token), 0);
 }
 
@@ -191,8 +197,21 @@ a_token_in_an_answer_that_was_cut_is_gone(void **state)
 	struct job job;
 
 	(void)state;
-	call(&job, VERDICT_AMBIGUOUS);
+	call(&job, JOB_CREATE, VERDICT_AMBIGUOUS);
 	assert_int_equal(pieces(masked.token), 0);
+}
+
+/* No API should show one there; this one does. */
+static void
+a_token_in_a_list_is_gone(void **state)
+{
+	struct job job;
+
+	(void)state;
+	call(&job, JOB_LIST, VERDICT_LISTED);
+	assert_int_equal(job.n_listed, 1);
+	assert_int_equal(pieces(masked.token), 0);
+	pool_return(pool, &job);
 }
 
 static void
@@ -201,9 +220,25 @@ an_echoed_secret_is_gone(void **state)
 	struct job job;
 
 	(void)state;
-	call(&job, VERDICT_CREDENTIAL);
+	call(&job, JOB_CREATE, VERDICT_CREDENTIAL);
 	assert_int_equal(pieces(masked.token), 0);
 	assert_int_equal(pieces(masked.management), PIECES);
+}
+
+/* The last call reads the new one, behind the reload in its worker's inbox. */
+static void
+a_management_token_that_was_replaced_is_gone(void **state)
+{
+	struct job job;
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(unlink(token_file), 0);
+	file = fopen(token_file, "w");
+	assert_true(file != NULL && fputs("another-management-token", file) >= 0 && fclose(file) == 0);
+	pool_reload(pool);
+	call(&job, JOB_CREATE, VERDICT_CREDENTIAL);
+	assert_int_equal(pieces(masked.management), 0);
 }
 
 static int
@@ -237,7 +272,9 @@ main(void)
 		cmocka_unit_test(a_token_is_gone_when_its_lease_is_returned),
 		cmocka_unit_test(a_token_that_was_not_believed_is_gone),
 		cmocka_unit_test(a_token_in_an_answer_that_was_cut_is_gone),
+		cmocka_unit_test(a_token_in_a_list_is_gone),
 		cmocka_unit_test(an_echoed_secret_is_gone),
+		cmocka_unit_test(a_management_token_that_was_replaced_is_gone),
 	};
 	int ends[2], failed;
 	pid_t child;
