@@ -3,7 +3,8 @@
  * What a job's message says.
  *
  * It ends up in replies, so it is written for a requester or an operator who has nothing else: the status in
- * words, because numbers alone are for those who know them by heart, then what the API said or what we found wrong.
+ * words, because numbers alone are for those who know them by heart, then what the API said or what we found wrong;
+ * and a requester who reads of an unauthorized token must not look for the fault in his own.
  * The phrase is ours, not the answer's, which need not have one and may hold anything.
  */
 #include "workers/call_message.h"
@@ -55,8 +56,9 @@ void
 call_message_answer(struct job *job, const char *detail)
 {
 	const char *text = detail != NULL ? detail : "";
+	const char *whose = job->verdict == VERDICT_CREDENTIAL ? " (tokend's own management token)" : "";
 
-	say(job, "%d %s%s%s", job->http_status, phrase(job->http_status), *text != '\0' ? ": " : "", text);
+	say(job, "%d %s%s%s%s", job->http_status, phrase(job->http_status), whose, *text != '\0' ? ": " : "", text);
 }
 
 void

@@ -274,7 +274,7 @@ errors_are_told_apart(void **state)
 	expect(run(r, a_create()), VERDICT_AMBIGUOUS, true);
 	assert_string_equal(r->job.message, "500 Internal Server Error: internal server error");
 	expect(run(r, a_create()), VERDICT_CREDENTIAL, true);
-	assert_string_equal(r->job.message, "401 Unauthorized");
+	assert_string_equal(r->job.message, "401 Unauthorized (tokend's own management token)");
 	expect(run(r, a_create()), VERDICT_REJECTED, true);
 }
 
@@ -285,7 +285,7 @@ an_echoed_credential_is_left_out(void **state)
 
 	SCRIPT(r, { ERROR("401 Who", "", "{\"message\":\"unknown: " MANAGEMENT_TOKEN "\"}"), false });
 	expect(run(r, a_create()), VERDICT_CREDENTIAL, true);
-	assert_string_equal(r->job.message, "401 Unauthorized: unknown: *");
+	assert_string_equal(r->job.message, "401 Unauthorized (tokend's own management token): unknown: *");
 }
 
 static void
