@@ -17,7 +17,19 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from nacl.exceptions import CryptoError
 from nacl.public import SealedBox
 
-from requester import ID, MARKER, OUTCOME, digest_of_record, first, fingerprint_of_record, journal_pb, pb
+from requester import (
+    ID,
+    MARKER,
+    OUTCOME,
+    REPLIES,
+    digest_of_record,
+    fingerprint_of_record,
+    first,
+    journal_pb,
+    method_of_record,
+    pb,
+    unframed,
+)
 
 READ_WITHIN_S = 60
 UNKNOWN_MOST = 5
@@ -90,10 +102,11 @@ class Entry:
 
 
 class Audit:
-    def __init__(self, kafka, prefix, service_id, truth, principals, committed=None, logs=(), secrets=()):
-        """committed: {partition: offset} where a broker keeps it; logs: paths; secrets: strings to be found nowhere."""
+    def __init__(self, kafka, prefix, service_id, truth, principals, committed=None, logs=(), secrets=(), skipped=()):
+        """committed: {partition: offset} where a broker keeps it; logs: paths; secrets: strings to be found nowhere;
+        skipped: the (partition, offset) that stand under `skip`."""
         self.service_id, self.truth, self.principals, self.committed = service_id, truth, principals, committed
-        self.logs, self.secrets = logs, secrets
+        self.logs, self.secrets, self.skipped = logs, secrets, set(skipped)
         topics = [f"{prefix}.{t}" for t in ("requests", "replies", "journal", "deadletters")]
         self.requests, self.replies, journal, self.dead = read_topics(kafka, topics).values()
         self.journal = [
@@ -124,15 +137,15 @@ class Audit:
 
     # ---- I1 --------------------------------------------------------------------------------------------------------
 
+    def is_dead(self, m):
+        """It gets a dead letter and no reply."""
+        return m.key() is None or not ID.fullmatch(m.key()) or (m.partition(), m.offset()) in self.skipped
+
     def one_answer_each(self):
-        good = [m for m in self.requests if m.key() is not None and ID.fullmatch(m.key())]
+        good = [m for m in self.requests if not self.is_dead(m)]
         asked = collections.Counter((m.partition(), m.key(), digest_of_record(m)) for m in good)
         told = collections.Counter(
-            (
-                (m.partition(), m.key(), pb.CreateTokenReply.FromString(m.value()).request_digest)
-                if not first(m.headers(), "tokend-method").endswith(b"RevokeToken")
-                else (m.partition(), m.key(), pb.RevokeTokenReply.FromString(m.value()).request_digest)
-            )
+            (m.partition(), m.key(), REPLIES[method_of_record(m)].FromString(unframed(m.value())).request_digest)
             for m in self.replies
         )
         for what in asked.keys() | told.keys():
@@ -141,9 +154,7 @@ class Audit:
                 "I1",
                 f"{what[1]} in partition {what[0]}: {asked[what]} records, {told[what]} replies",
             )
-        bad = collections.Counter(
-            (m.partition(), m.offset()) for m in self.requests if not (m.key() is not None and ID.fullmatch(m.key()))
-        )
+        bad = collections.Counter((m.partition(), m.offset()) for m in self.requests if self.is_dead(m))
         dead = collections.Counter(
             (
                 int(first(m.headers(), "tokend-dead-letter-partition")),
@@ -155,7 +166,7 @@ class Audit:
             self.that(
                 bad[place] == dead[place] == 1,
                 "I1",
-                f"record {place}: {bad[place]} without a valid key, {dead[place]} dead letters",
+                f"record {place}: {bad[place]} without a valid key or skipped, {dead[place]} dead letters",
             )
 
     # ---- I2 --------------------------------------------------------------------------------------------------------
@@ -164,14 +175,19 @@ class Audit:
         prints = {digest_of_record(m): fingerprint_of_record(m) for m in self.requests}
         outcomes = collections.defaultdict(list)
         for m in self.replies:
-            if first(m.headers(), "tokend-method").endswith(b"RevokeToken"):
+            if method_of_record(m) == "RevokeToken":
                 continue
-            reply = pb.CreateTokenReply.FromString(m.value())
+            reply = pb.CreateTokenReply.FromString(unframed(m.value()))
             if reply.status.about == OUTCOME or reply.status.code == 0:
                 outcomes[reply.principal, reply.request_id, prints.get(reply.request_digest)].append(reply)
-        for (principal, request_id, _), replies in outcomes.items():
+        # One that was begun and then skipped is decided without a reply of its own.
+        begun_and_skipped = {
+            fingerprint_of_record(m) for m in self.requests if (m.partition(), m.offset()) in self.skipped
+        }
+        for (principal, request_id, fingerprint), replies in outcomes.items():
+            internal = replies[0].status.reason == "INTERNAL"
             self.that(
-                sum(not r.replayed for r in replies) == 1,
+                sum(not r.replayed for r in replies) == (0 if internal and fingerprint in begun_and_skipped else 1),
                 "I2",
                 f"{request_id}: {[r.replayed for r in replies]} are replayed",
             )

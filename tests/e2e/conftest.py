@@ -7,7 +7,10 @@ instances, a requester, and the auditor that looks at all of it afterwards.
         reply = world.requester().ask(world.requester().create(...))
 
     def test_y(shared): ...         # one world with one tokend for all such tests of a file: nothing is restarted there
+    CLUSTERS = ["slow", "gone"]     # in a file: its worlds have these, too, each a Dedicated one with tokens of its own
     @pytest.mark.real / .mock       # one of the two flavours only
+    @pytest.mark.row("QUOTA")       # which rows of the contract's tables it is a test of: see rows.py
+    @pytest.mark.verdict("throttled", "429")
 
 Each world has topics and a service_id of its own, ends all that it started by its process id, and is audited when its
 test passed. Waits end when what they wait for is there; their limits are generous because sanitizers are slow.
@@ -49,6 +52,8 @@ WITHIN_S = 90
 def pytest_configure(config):
     config.addinivalue_line("markers", "real: on a real Kafka only")
     config.addinivalue_line("markers", "mock: on the sandbox's Kafka only")
+    config.addinivalue_line("markers", "row(cause): a test of that row of the table of replies (service/status.h)")
+    config.addinivalue_line("markers", "verdict(label, signal): a test of that signal in the table of results")
 
 
 def pytest_generate_tests(metafunc):
@@ -87,6 +92,11 @@ def free_port():
 
 def end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing outlives a pytest that was killed
+
+
+def public_entry(principal):
+    """Its signing key, as the policy has it."""
+    return {"id": principal.key_id, "ed25519": base64.b64encode(bytes(principal.signing_key.verify_key)).decode()}
 
 
 class Process:
@@ -175,6 +185,20 @@ class Sandbox(Process):
 
     def release(self):
         return self.ask("POST", "/control/release", {})["released"]
+
+    def settle(self):
+        self.ask("POST", "/control/settle", {})
+
+    def expect_token(self, token):
+        """From now on calls must carry this management token."""
+        self.ask("POST", "/control/management-token", {"token": token})
+
+    def calls(self, operation, cluster_id=None):
+        """How many there were so far, at one cluster or at all."""
+        found = self.ask("GET", "/truth/summary")
+        if cluster_id is not None:
+            (found,) = [c for c in found["clusters"] if c["cluster_id"] == cluster_id]
+        return found["requests"][operation]
 
     def in_flight(self):
         return self.ask("GET", "/truth/summary")["in_flight"]
@@ -276,16 +300,20 @@ class Tokend(Process):
 class World:
     count = 0
 
-    def __init__(self, flavour, directory, kafka, partitions=2):
+    def __init__(self, flavour, directory, kafka, partitions=2, clusters=()):
         World.count += 1
         self.flavour, self.directory, self.partitions = flavour, directory, partitions
         self.service_id = f"t{os.getpid()}-{World.count}"
         self.tokends, self.requesters, self.sandbox = [], {}, None
+        self.secrets, self.skipped = [MANAGEMENT_TOKEN], set()
+        self.more_clusters = {name: (ACCOUNT, f"c{n:07}-0000-4000-8000-000000000000") for n, name in enumerate(clusters)}
         topics = [
             o for t in ("requests", "replies", "journal") for o in ("--topic", f"{self.service_id}.{t}:{partitions}")
         ]
         self.sandbox = Sandbox(
-            directory, *(("--no-kafka",) if kafka else (*topics, "--topic", f"{self.service_id}.deadletters:1"))
+            directory,
+            *(("--no-kafka",) if kafka else (*topics, "--topic", f"{self.service_id}.deadletters:1")),
+            *(o for account, cluster in self.more_clusters.values() for o in ("--cluster", f"{account}/{cluster}")),
         )
         self.bootstrap = kafka.bootstrap if kafka else self.sandbox.bootstrap
         self.kafka = {"bootstrap.servers": self.bootstrap, "log_level": 0}
@@ -342,7 +370,8 @@ class World:
         self.config, policy, profile = (
             yaml.safe_load((self.conf / f"{n}.yaml").read_text()) for n in ("tokend", "policy", "tokenctl")
         )
-        first, ctl = policy["principals"][0], profile["profiles"][0]
+        self.policy, ctl = policy, profile["profiles"][0]
+        first = policy["principals"][0]
         self.principals = {
             "telemetry": Principal(
                 "telemetry",
@@ -350,42 +379,56 @@ class World:
                 SigningKey(read_secret(self.conf / "telemetry.signing.key")),
                 first["recipient_keys"][0]["id"],
                 PrivateKey(read_secret(self.conf / "telemetry.box.key")),
-            ),
-            "billing": Principal("billing", "b-1", SigningKey.generate(), "b-box1", PrivateKey.generate()),
+            )
         }
         self.service_keys = {k["id"]: verify_key(k["ed25519"]) for k in ctl["service_keys"]}
-        self.add_principal(policy)
-        self.add_clusters()
-
-    def add_principal(self, policy):
-        p = self.principals["billing"]
-        text = {
-            name: base64.b64encode(bytes(key)).decode()
-            for name, key in (("sign", p.signing_key.verify_key), ("box", p.box_key.public_key))
-        }
-        policy["principals"][0]["allow_inline_key"] = True
-        grant = policy["principals"][0]["grants"][0]
-        policy["principals"][0]["grants"] = [
-            {**grant, "clusters": ["prod", "edge", "dark"], "all_databases": False},
+        first["allow_inline_key"] = True
+        grant = first["grants"][0]
+        first["grants"] = [
+            {**grant, "clusters": ["prod", "edge", "dark", *self.more_clusters], "all_databases": False},
             {**grant, "clusters": ["edge"]},
         ]
-        policy["principals"].append(
-            {
-                "name": p.name,
-                "signing_keys": [{"id": p.key_id, "ed25519": text["sign"]}],
-                "recipient_keys": [{"id": p.box_key_id, "suite": "sealedbox-x25519", "key": text["box"]}],
-                "grants": [{"clusters": ["prod"], "databases": ["billing_*"], "actions": ["read"], "max_ttl": "1d"}],
-            }
+        self.add_principal(
+            "billing", "b", grants=[{"clusters": ["prod"], "databases": ["billing_*"], "actions": ["read"], "max_ttl": "1d"}]
         )
-        (self.conf / "policy.yaml").write_text(json.dumps(policy))  # JSON is YAML
+        self.add_clusters()
+
+    def add_principal(self, name, short, **fields):
+        """One more in the policy, with keys SHORT-1 to sign and SHORT-box1 to seal to; fields are the policy's own. A
+        tokend that runs does not know of it."""
+        p = Principal(name, f"{short}-1", SigningKey.generate(), f"{short}-box1", PrivateKey.generate())
+        box = base64.b64encode(bytes(p.box_key.public_key)).decode()
+        entry = {
+            "name": name,
+            "signing_keys": [public_entry(p)],
+            "recipient_keys": [{"id": p.box_key_id, "suite": "sealedbox-x25519", "key": box}],
+            **fields,
+        }
+        self.principals[name] = p
+        self.policy["principals"].append(entry)
+        self.write_policy()
+        return p
+
+    def write_policy(self):
+        (self.conf / "policy.yaml").write_text(json.dumps(self.policy))  # JSON is YAML
 
     def add_clusters(self):
-        """Beside prod: edge, the same API as InfluxDB Clustered has it, and dark, where nobody listens."""
-        like = {"product": "clustered", "management_token_file": self.config["clusters"][0]["management_token_file"]}
+        """Beside prod: edge, the same API as InfluxDB Clustered has it, dark, where nobody listens, and the file's own."""
+        token = {"management_token_file": self.config["clusters"][0]["management_token_file"]}
+        like = {"product": "clustered", **token}
         self.config["clusters"] += [
             {"name": "edge", "url": self.sandbox.api, **like},
             {"name": "dark", "url": f"http://127.0.0.1:{free_port()}", **like},
         ]
+        for name, (account, cluster) in self.more_clusters.items():
+            self.config["clusters"].append(
+                {"name": name, "product": "dedicated", "url": self.sandbox.api, **token}
+                | {"account_id": account, "cluster_id": cluster}
+            )
+
+    def cluster_id(self, name):
+        """As the sandbox's faults and counts name it."""
+        return {"prod": CLUSTER, "edge": "clustered"}.get(name) or self.more_clusters[name][1]
 
     def tokenctl(self, *arguments, profile=True, **more):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "USER": "somebody"}
@@ -421,7 +464,7 @@ class World:
                 self.service_id,
                 self.principals[principal],
                 self.service_keys,
-                {"prod": (ACCOUNT, CLUSTER), "edge": ("", ""), "dark": ("", "")},
+                {"prod": (ACCOUNT, CLUSTER), "edge": ("", ""), "dark": ("", ""), **self.more_clusters},
             )
         return self.requesters[principal]
 
@@ -447,7 +490,8 @@ class World:
             self.principals,
             self.committed(),
             [t.log for t in self.tokends],
-            [MANAGEMENT_TOKEN],
+            self.secrets,
+            self.skipped,
         ).check()
 
     def finish(self):
@@ -492,7 +536,8 @@ def real_kafka():
 @contextlib.contextmanager
 def a_world(request, flavour, directory, went_well):
     """It is audited if all went well, and ends in each case."""
-    w = World(flavour, directory, request.getfixturevalue("real_kafka") if flavour == "real" else None)
+    kafka = request.getfixturevalue("real_kafka") if flavour == "real" else None
+    w = World(flavour, directory, kafka, clusters=getattr(request.module, "CLUSTERS", ()))
     try:
         w.initialise()
         yield w

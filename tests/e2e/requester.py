@@ -97,10 +97,11 @@ def home(key, partitions):
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def unframed(value):
-    """The protobuf bytes behind Schema Registry's frame, if there is one: 0, schema id, which message."""
+def frame_bytes(value):
+    """How many bytes of Schema Registry's frame stand before the protobuf: 0, schema id, which message. None: it is
+    broken."""
     if not value or value[0] != 0:
-        return value or b""
+        return 0
     at = 5
 
     def number():
@@ -118,18 +119,30 @@ def unframed(value):
         for _ in range(number()):
             number()
     except IndexError:
-        return value
-    return value[at:]
+        return None
+    return at if len(value) >= 5 else None
+
+
+def unframed(value):
+    """What is signed and digested: all of a value whose frame is broken."""
+    return (value or b"")[frame_bytes(value) or 0 :]
 
 
 def first(headers, name):
     return next((value or b"" for key, value in headers or () if key == name), b"")
 
 
+def method_of_record(message):
+    """What it is answered as: a CreateToken, where the method is doubled or unknown, or the frame is broken."""
+    methods = [v or b"" for k, v in message.headers() or () if k == "tokend-method"]
+    method = methods[0].decode(errors="replace") if len(methods) == 1 else ""
+    known = method.startswith(SERVICE) and method.removeprefix(SERVICE) in REPLIES
+    return method.removeprefix(SERVICE) if known and frame_bytes(message.value()) is not None else "CreateToken"
+
+
 def digest_of_record(message):
     """The digest of any record of the request topic, a broken one's too."""
-    method = first(message.headers(), "tokend-method").decode(errors="replace").removeprefix(SERVICE)
-    kind = media_type((method if method in REPLIES else "CreateToken") + "Request")
+    kind = media_type(method_of_record(message) + "Request")
     return digest_of(
         kind,
         unframed(message.value()),
@@ -201,6 +214,7 @@ class Reply:
     headers: list
     partition: int
     offset: int
+    value: bytes  # as it stood in the record, a frame and all
     secret: object = None  # TokenSecret, opened and compared
 
     @property
@@ -341,16 +355,17 @@ class Requester:
         )
         kind = REPLIES.get(method.removeprefix(SERVICE), pb.CreateTokenReply)
         service_key = self.service_keys.get(key_id)
+        value = unframed(message.value())
         if service_key is None:
             raise Ignored(f"signed by {key_id}, which is not pinned")
         try:
             service_key.verify(
-                pae(media_type(kind.DESCRIPTOR.name), message.value()),
+                pae(media_type(kind.DESCRIPTOR.name), value),
                 base64.b64decode(first(message.headers(), "tokend-signature"), validate=True),
             )
         except (BadSignatureError, ValueError) as e:
             raise Ignored("the signature does not verify") from e
-        m = kind.FromString(message.value())
+        m = kind.FromString(value)
         request = self.sent.get(m.request_digest)
         if request is None:
             raise Ignored("answers no record of ours")
@@ -364,7 +379,7 @@ class Requester:
             # A record in the wrong partition is answered there.
             if m.status.reason != "WRONG_PARTITION":
                 raise Ignored("another request's key or partition")
-        reply = Reply(m, message.headers(), message.partition(), message.offset())
+        reply = Reply(m, message.headers(), message.partition(), message.offset(), message.value())
         if m.status.code == 0 and kind is pb.CreateTokenReply:
             reply.secret = self.open(request, m)
         elif kind is pb.CreateTokenReply and m.sealed_token:
