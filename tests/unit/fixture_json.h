@@ -61,7 +61,7 @@ json_text(const cJSON *object, const char *name)
 
 	if (text == NULL)
 		fail_msg("\"%s\" is no string", name);
-	return text;
+	return text != NULL ? text : "";        /* the compiler does not know that failing does not return */
 }
 
 /* NULL when there is none. */

@@ -71,6 +71,54 @@ points_of_order_eight(void **state)
 	}
 }
 
+/* Each of the seven; the bit that does not count is set by turns. */
+static const char *const low_order[] = {
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+	"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+};
+
+#define LOW_ORDERS (sizeof(low_order) / sizeof(low_order[0]))
+
+/* With these anybody knows the shared secret: it is zero, whatever the other one's. */
+static void
+every_secret_shares_zero_with_them(void **state)
+{
+	unsigned char key[BOXKEY_BYTES], secret[32], shared[32];
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LOW_ORDERS; i++) {
+		assert_int_equal(sodium_hex2bin(key, sizeof(key), low_order[i / 2], 64, NULL, NULL, NULL), 0);
+		key[31] |= (unsigned char)(i % 2 << 7);
+		assert_false(boxkey_usable(key));
+		randombytes_buf(secret, sizeof(secret));
+		assert_int_equal(crypto_scalarmult(shared, secret, key), -1);
+	}
+}
+
+/* A key that differs from one of them in a single bit is another point: not one too many is refused. */
+static void
+their_neighbours(void **state)
+{
+	unsigned char key[BOXKEY_BYTES];
+	int refused = 0;
+
+	(void)state;
+	for (size_t i = 0; i < LOW_ORDERS; i++) {
+		assert_int_equal(sodium_hex2bin(key, sizeof(key), low_order[i], 64, NULL, NULL, NULL), 0);
+		for (unsigned bit = 0; bit < 255; bit++) {
+			key[bit / 8] ^= (unsigned char)(1u << bit % 8);
+			expect_same_judgement(key, &refused);
+			key[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		}
+	}
+	assert_int_equal(refused, 6);        /* 0 and 1 are neighbours; p - 1 is one of p and of p + 1 */
+}
+
 static void
 honest_keys(void **state)
 {
@@ -91,6 +139,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_around_zero_and_p),
 		cmocka_unit_test(points_of_order_eight),
+		cmocka_unit_test(every_secret_shares_zero_with_them),
+		cmocka_unit_test(their_neighbours),
 		cmocka_unit_test(honest_keys),
 	};
 

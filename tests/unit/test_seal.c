@@ -190,6 +190,92 @@ what_cannot_be_sealed(void **state)
 	arena_free(&t.a);
 }
 
+/* To such a key a token would be sealed for everybody: nothing is sealed at all. */
+static void
+no_box_to_a_key_of_low_order(void **state)
+{
+	static const char *const low_order[] = {
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	};
+	struct sealing t;
+
+	(void)state;
+	begin(&t);
+	for (size_t i = 0; i < 2 * sizeof(low_order) / sizeof(low_order[0]); i++) {
+		assert_int_equal(sodium_hex2bin(t.r.recipient, 32, low_order[i / 2], 64, NULL, NULL, NULL), 0);
+		t.r.recipient[31] |= (unsigned char)(i % 2 << 7);
+		assert_int_equal(seal_box(&t.s, &t.a, &t.box, &t.e), -1);
+		assert_int_equal(t.e.next, ERR_FATAL);
+		assert_null(t.box.data);
+		assert_null(strstr(t.e.text, TOKEN));
+	}
+	arena_free(&t.a);
+}
+
+/* An ephemeral key of low order would make the shared secret zero for the opener, too. */
+static void
+no_box_from_a_key_of_low_order(void **state)
+{
+	static const unsigned char zero[32];
+	unsigned char key[32], nonce[24], plain[16], box[crypto_box_SEALBYTES + 16] = { 0 };
+	crypto_generichash_state hash;
+	struct sealing t;
+
+	(void)state;
+	begin(&t);
+	/* What whoever knows that the shared secret is zero would make. */
+	crypto_core_hsalsa20(key, (const unsigned char[16]){ 0 }, zero, NULL);
+	crypto_generichash_init(&hash, NULL, 0, sizeof(nonce));
+	crypto_generichash_update(&hash, zero, sizeof(zero));
+	crypto_generichash_update(&hash, t.box_public, sizeof(t.box_public));
+	crypto_generichash_final(&hash, nonce, sizeof(nonce));
+	crypto_secretbox_easy(box + 32, (const unsigned char *)"forged plaintext", 16, nonce, key);
+	assert_int_equal(crypto_secretbox_open_easy(plain, box + 32, sizeof(box) - 32, nonce, key), 0);
+	assert_int_equal(crypto_box_seal_open(plain, box, sizeof(box), t.box_public, t.box_secret), -1);
+	arena_free(&t.a);
+}
+
+static void
+no_part_of_a_box_opens(void **state)
+{
+	unsigned char plain[4096];
+	struct sealing t;
+
+	(void)state;
+	begin(&t);
+	seal(&t);
+	for (size_t n = 0; n < t.box.bytes; n++) {
+		assert_int_equal(crypto_box_seal_open(plain, t.box.data, n, t.box_public, t.box_secret), -1);
+		assert_int_equal(crypto_box_seal_open(plain, t.box.data + n + 1, t.box.bytes - n - 1, t.box_public,
+		    t.box_secret), -1);
+	}
+	arena_free(&t.a);
+}
+
+/* One token, sealed twice, is two boxes: whoever reads the topic cannot tell that they hold the same. */
+static void
+two_boxes_have_nothing_in_common(void **state)
+{
+	struct sealing t;
+	struct span first;
+
+	(void)state;
+	begin(&t);
+	seal(&t);
+	first = t.box;
+	seal(&t);
+	assert_int_equal(first.bytes, t.box.bytes);
+	for (size_t i = 0; i + 16 <= first.bytes; i++)
+		assert_null(memmem(t.box.data, t.box.bytes, first.data + i, 16));
+	arena_free(&t.a);
+}
+
 static struct span
 stored_reply(struct arena *a)
 {
@@ -288,6 +374,78 @@ a_revocations_reply(void **state)
 	arena_free(&a);
 }
 
+/* A reply of the service, and the key that verifies it. */
+struct published {
+	struct arena a;
+	unsigned char secret[DSSE_SECRET_BYTES], public_key[DSSE_PUBLIC_BYTES], signature[64];
+	struct span value;
+};
+
+static void
+publish(struct published *p, unsigned char digest_byte)
+{
+	struct seal_stamp stamp = { .method = METHOD_CREATE_TOKEN, .issued_at = NOW };
+
+	*p = (struct published){ 0 };
+	fixture_key(0x44, p->secret, p->public_key);
+	memset(stamp.digest, digest_byte, sizeof(stamp.digest));
+	seal_reply(stored_reply(&p->a), &stamp, p->secret, &p->a, &p->value, p->signature);
+	assert_true(dsse_verify(DSSE_TYPE_CREATE_REPLY, p->value, p->public_key, p->signature));
+}
+
+static void
+no_flipped_bit_of_a_signature_and_no_part_of_a_reply_verifies(void **state)
+{
+	struct published p;
+
+	(void)state;
+	publish(&p, 1);
+	for (size_t bit = 0; bit < 8 * sizeof(p.signature); bit++) {
+		p.signature[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		assert_false(dsse_verify(DSSE_TYPE_CREATE_REPLY, p.value, p.public_key, p.signature));
+		p.signature[bit / 8] ^= (unsigned char)(1u << bit % 8);
+	}
+	for (size_t n = 0; n < p.value.bytes; n++)
+		assert_false(dsse_verify(DSSE_TYPE_CREATE_REPLY, span_of(p.value.data, n), p.public_key, p.signature));
+	arena_free(&p.a);
+}
+
+/* The same outcome told to two records: only the digest differs, and neither signature fits the other. */
+static void
+signatures_of_two_replies_are_not_exchanged(void **state)
+{
+	struct published one, other;
+
+	(void)state;
+	publish(&one, 1);
+	publish(&other, 2);
+	assert_false(dsse_verify(DSSE_TYPE_CREATE_REPLY, one.value, one.public_key, other.signature));
+	assert_false(dsse_verify(DSSE_TYPE_CREATE_REPLY, other.value, other.public_key, one.signature));
+	arena_free(&one.a);
+	arena_free(&other.a);
+}
+
+/* Even when one key signed both, and over the same bytes. */
+static void
+a_requests_signature_is_worth_nothing_for_a_reply(void **state)
+{
+	static const char *const types[] = { DSSE_TYPE_CREATE_REQUEST, DSSE_TYPE_OUTCOME_REQUEST,
+		DSSE_TYPE_REVOKE_REQUEST, DSSE_TYPE_REVOKE_REPLY };
+	struct published p;
+
+	(void)state;
+	publish(&p, 1);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		unsigned char signature[64];
+
+		dsse_sign(types[i], p.value, p.secret, signature);
+		assert_true(dsse_verify(types[i], p.value, p.public_key, signature));
+		assert_false(dsse_verify(DSSE_TYPE_CREATE_REPLY, p.value, p.public_key, signature));
+		assert_false(dsse_verify(types[i], p.value, p.public_key, p.signature));
+	}
+	arena_free(&p.a);
+}
+
 int
 main(void)
 {
@@ -297,8 +455,15 @@ main(void)
 		cmocka_unit_test(many_sizes_in_one_buffer),
 		cmocka_unit_test(nobody_else_opens_it_and_nothing_of_it_shows),
 		cmocka_unit_test(what_cannot_be_sealed),
+		cmocka_unit_test(no_box_to_a_key_of_low_order),
+		cmocka_unit_test(no_box_from_a_key_of_low_order),
+		cmocka_unit_test(no_part_of_a_box_opens),
+		cmocka_unit_test(two_boxes_have_nothing_in_common),
 		cmocka_unit_test(a_stored_reply_published_twice),
 		cmocka_unit_test(a_revocations_reply),
+		cmocka_unit_test(no_flipped_bit_of_a_signature_and_no_part_of_a_reply_verifies),
+		cmocka_unit_test(signatures_of_two_replies_are_not_exchanged),
+		cmocka_unit_test(a_requests_signature_is_worth_nothing_for_a_reply),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
