@@ -13,7 +13,7 @@ cd "${1:-$(dirname "$0")/..}"
 libraries='
 librdkafka/.*          service/(intake|publish|restore|kafka_client|generation|topics|tokend)\.c
 .*\.pb-c\.h|protobuf-c/.*  service/(decode.*|strict|journal_record|conclude|seal)\.[ch]
-curl/.*                workers/(call|call_options|pool|worker)\.c
+curl/.*                workers/(call_options|call_outcome|pool|worker)\.c|workers/call_private\.h
 cjson/.*               workers/[^/]+
 sodium\.h              service/base/(secret|dsse|random)\.c|service/seal\.c
 openssl/.*             service/base/secret\.c

@@ -15,7 +15,6 @@
 #include "workers/call.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,34 +22,14 @@
 #include "service/base/durations.h"
 #include "service/base/err.h"
 #include "service/base/secret.h"
-#include "service/base/text.h"
-#include "workers/answer.h"
-#include "workers/backoff.h"
 #include "workers/bodies.h"
 #include "workers/call_message.h"
 #include "workers/call_options.h"
+#include "workers/call_private.h"
 #include "workers/credential.h"
 #include "workers/list_scan.h"
 #include "workers/management_api.h"
 #include "workers/upstream.h"
-#include "workers/verdict.h"
-
-struct call {
-	CURL *easy;
-	struct bodies *bodies;
-	struct curl_slist headers[4];           /* the first one's data is the credential's */
-
-	/* of the job at work */
-	struct job *job;
-	struct upstream *upstream;
-	struct credential *credential;          /* held until the job is settled */
-	struct body *body;                      /* leased at the answer's first byte; NULL: none yet */
-	struct list_scan *scan;                 /* LIST: reads a 200 while it streams */
-	char *post;
-	uint64_t began_us;
-	const char *why;                        /* we ended it ourselves: the reason; NULL: we did not */
-	char curl_says[CURL_ERROR_SIZE];
-};
 
 struct call *
 call_new(struct bodies *bodies)
@@ -117,20 +96,11 @@ before_request(void *userp, char *remote_ip, char *local_ip, int remote_port, in
 	return CURL_PREREQFUNC_OK;
 }
 
-static int
-http_status(const struct call *c)
-{
-	long status = 0;
-
-	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-	return (int)status;
-}
-
 /* A list is taken apart as it comes, whatever its length; all else is short and kept. */
 static bool
 take_in(struct call *c, const void *data, size_t bytes)
 {
-	if (c->scan != NULL && http_status(c) == 200) {
+	if (c->scan != NULL && call_outcome_status(c) == 200) {
 		if (list_scan_feed(c->scan, data, bytes) == 0)
 			return true;
 		c->why = list_scan_why(c->scan);
@@ -283,96 +253,6 @@ call_begin(struct call *c, struct upstream *u, struct job *job)
 
 /* ---- finish ---- */
 
-/* NULL: the answer to the create is a token that is what was asked for. Otherwise why it is not. */
-static const char *
-read_created(struct call *c)
-{
-	if (c->body == NULL)
-		return "the answer is empty";
-	if (c->body->overlong)
-		return "the answer is longer than what was asked for can be";
-	return answer_read_created(upstream_cluster(c->upstream), c->body->data, c->body->bytes, c->job);
-}
-
-/* The same for a list, which the job takes over. */
-static const char *
-read_listed(struct call *c)
-{
-	struct job *job = c->job;
-
-	if (list_scan_end(c->scan) != 0 || list_scan_take(c->scan, &job->listed, &job->n_listed) != 0)
-		return list_scan_why(c->scan);
-	job->n_tokens = list_scan_tokens(c->scan);
-	return NULL;
-}
-
-/* What the API did is told by status and body; NULL: what was asked for, or nothing of the kind is in the answer. */
-static const char *
-read_success(struct call *c)
-{
-	int status = c->job->http_status;
-
-	if (c->job->verb == JOB_CREATE && (status == 200 || status == 201))
-		return read_created(c);
-	if (c->job->verb == JOB_LIST && status == 200)
-		return read_listed(c);
-	return NULL;
-}
-
-/* A header of the answer; NULL: there is no answer, or it has no such header. */
-static const char *
-header(const struct call *c, const char *name)
-{
-	struct curl_header *h;
-
-	if (c->job->http_status == 0 || curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
-		return NULL;
-	return h->value;
-}
-
-static void
-read_retry_after(struct call *c)
-{
-	const char *value = header(c, "Retry-After");
-
-	if (value != NULL)
-		c->job->retry_after_ms = backoff_retry_after_ms(span_str(value), clock_wall_ms() / 1000,
-		    duration_ms(DURATION_RETRY_AFTER_MOST));
-}
-
-/* A whole answer came. */
-static void
-read_answer(struct call *c)
-{
-	struct job *job = c->job;
-	struct exchange e = { .verb = job->verb, .left = job->left, .whole = true, .http_status = job->http_status };
-	const char *wrong = read_success(c);
-	char text[ANSWER_TEXT_ROOM] = "";
-
-	e.as_asked = wrong == NULL;
-	job->verdict = verdict_of(&e);
-	if (job->verdict == VERDICT_REDIRECTED)
-		wrong = answer_elsewhere(header(c, "Location"), credential_token(c->credential), text);
-	else if (wrong == NULL && job->http_status >= 300 && c->body != NULL && !c->body->overlong)
-		wrong = answer_error_text(c->body->data, c->body->bytes, credential_token(c->credential), text);
-	call_message_answer(job, wrong);
-}
-
-/* None came, or not all of it: we ended it, or libcurl had to. */
-static void
-note_failure(struct call *c, CURLcode code)
-{
-	struct exchange e = { .verb = c->job->verb, .left = c->job->left, .whole = false };
-	const char *curl_says = c->curl_says[0] != '\0' ? c->curl_says : curl_easy_strerror(code);
-	char shown[TEXT_SHOWN_ROOM];
-
-	c->job->verdict = verdict_of(&e);
-	if (c->scan != NULL && c->why == list_scan_why(c->scan))
-		call_message_answer(c->job, c->why);
-	else
-		call_message_failure(c->job, c->why != NULL ? c->why : text_shown(span_str(curl_says), shown));
-}
-
 /* The token's memory goes with the job; everything else is wiped and forgotten. */
 static struct job *
 let_go(struct call *c)
@@ -403,12 +283,7 @@ struct job *
 call_finish(struct call *c, int curl_code)
 {
 	c->job->took_us = clock_boot_us() - c->began_us;
-	c->job->http_status = http_status(c);
-	read_retry_after(c);
-	if (curl_code == CURLE_OK)
-		read_answer(c);
-	else
-		note_failure(c, (CURLcode)curl_code);
+	call_outcome_read(c, curl_code);
 	upstream_count(c->upstream, c->job->verb, c->job->verdict, c->job->took_us);
 	return let_go(c);
 }

@@ -5,7 +5,8 @@
 
 struct job;
 
-/* An answer came, and the job has its verdict: the status in words and, unless NULL or empty, what is to be said of it. */
+/* An answer came, and the job has its verdict: the status in words and, unless NULL or empty, what is to be said of
+ * it. */
 void call_message_answer(struct job *job, const char *detail);
 
 /* No answer came, or not all of it. */

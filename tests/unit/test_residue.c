@@ -65,7 +65,9 @@ serve(int fd)
 	const char *body = "{\"id\":\"55555555-5555-4555-8555-555555555555\",\"description\":\"" DESCRIPTION "\","
 	    "\"permissions\":[{\"action\":\"%s\",\"resource\":\"db\"}],"
 	    "\"createdAt\":\"2023-12-21T17:32:28Z\",\"accessToken\":\"%s\"}";
-	const struct step steps[] = { { good, false }, { other, false }, { cut, true }, { list, false }, { error, false } };
+	const struct step steps[] = {
+		{ good, false }, { other, false }, { cut, true }, { list, false }, { error, false }
+	};
 	struct server *s = server_new();
 	int head;
 
