@@ -117,8 +117,10 @@ def test_every_release_was_kept():
     if not (ROOT / ".git").exists():
         pytest.skip("a copy without history")
     told = ["git", "-C", str(ROOT), "tag", "--merged", "HEAD", "--no-contains", "HEAD", "v*"]
-    tags = set(subprocess.run(told, check=True, capture_output=True, text=True).stdout.split())
-    missing = tags - {p.parent.name for p in KEPT}
+    done = subprocess.run(told, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"git says: {done.stderr}")
+    missing = set(done.stdout.split()) - {p.parent.name for p in KEPT}
     assert KEPT and not missing, f"run tests/compat/keep {' '.join(sorted(missing))}"
 
 
