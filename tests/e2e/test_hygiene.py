@@ -6,7 +6,8 @@ Point by point, the tests without which each could be lost. (test_the_table_name
 
  1 allocators that wipe: test_secret.c the_process_is_hardened, test_residue.c an_echoed_secret_is_gone,
    test_residue.c a_token_is_gone_when_its_lease_is_returned; bound at start:
-   test_the_loader_leaves_nothing_to_be_written_later; the stack after sealing: test_no_token_stays_in_memory
+   test_the_loader_leaves_nothing_to_be_written_later; the stack after sealing:
+   test_seal_stack.c the_stack_is_zero_after_sealing; all of it: test_no_token_stays_in_memory
  2 one guarded, locked buffer: test_pool.c a_token_comes_back_in_leased_memory_and_is_wiped,
    test_pool.c an_endless_body_fills_no_memory, test_secrets_are_in_locked_memory,
    test_too_little_locked_memory_is_said_and_no_reason_to_stop
