@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -309,11 +310,39 @@ def test_help_tells_every_option():
     assert run("--version").stdout.startswith("tokend-sandbox ")
 
 
+def readme():
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md"), encoding="utf-8") as f:
+        return f.read()
+
+
+def first_column(heading):
+    """The words of a README's table, by its heading."""
+    table = readme().split(f"\n| {heading} | |\n")[1].split("\n\n")[0]
+    return {word for row in table.splitlines()[1:] for word in re.findall("`([^`]+)`", row.split("|")[1])}
+
+
 def test_the_readme_tells_of_every_fault_and_member():
     tables = run("--list-faults").stdout
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md"), encoding="utf-8") as f:
-        assert tables in f.read(), "print it anew: tokend-sandbox --list-faults"
+    assert tables in readme(), "print it anew: tokend-sandbox --list-faults"
     assert tables.count("\n| `") > 40
+
+
+def test_the_readme_tells_the_truth_about_the_truth(sandbox):
+    sandbox.create()
+    truth = sandbox.truth()
+    assert first_column("of a post") == set(truth["posts"][0])
+    assert first_column("of a token") == set(truth["tokens"][0])
+    for calls in first_column("control port"):
+        *methods, path = calls.split()
+        for method in methods:
+            assert sandbox.ask(method, "control", path, {})[0] != 404, (method, path)
+
+
+def test_the_readmes_rules_are_taken(sandbox):
+    rules = re.findall(r"`(\{[^`]*\"fault\":[^`]*\})`", readme())
+    assert len(rules) >= 8
+    for rule in rules:
+        assert sandbox.faults(json.loads(rule.replace("2222…", CLUSTER)))[0] == 200, rule
 
 
 def test_a_ready_file_of_a_run_that_was_killed_is_replaced(tmp_path):
