@@ -29,6 +29,7 @@
 #define FIRST_PAUSE_MS 200
 #define PAUSE_MOST_MS 2000
 #define ONE_CALL_MS 10000
+#define LAST_CALL_MS 500
 #define SCHEME "Authorization: Bearer "
 
 struct asking {
@@ -164,25 +165,23 @@ pause_ms(uint64_t ms)
 	(void)nanosleep(&t, NULL);
 }
 
-/* Ask until the answer says something, or the time is over. */
+/* Ask until the answer says something, or the time is over; the last time when it just is. */
 static enum activation
 ask_until(struct asking *a, uint64_t since_boot_ms, uint64_t timeout_ms)
 {
 	uint64_t pause = FIRST_PAUSE_MS, passed = 0;
 
 	for (;;) {
-		ask_once(a, timeout_ms - passed);
+		ask_once(a, passed < timeout_ms ? timeout_ms - passed : LAST_CALL_MS);
 		if (a->status != 0 && activation_of_status(a->status) != ACTIVATION_NOT_YET)
 			return activation_of_status(a->status);
 		passed = clock_boot_ms() - since_boot_ms;
-		if (passed + pause >= timeout_ms)
-			return ACTIVATION_NOT_YET;
-		show_progress(a, passed, timeout_ms);
-		pause_ms(pause);
-		pause = pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS;
-		passed = clock_boot_ms() - since_boot_ms;
 		if (passed >= timeout_ms)
 			return ACTIVATION_NOT_YET;
+		show_progress(a, passed, timeout_ms);
+		pause_ms(pause < timeout_ms - passed ? pause : timeout_ms - passed);
+		pause = pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS;
+		passed = clock_boot_ms() - since_boot_ms;
 	}
 }
 

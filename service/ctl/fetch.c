@@ -123,12 +123,15 @@ report_unsettled(const struct waiting *w, enum kafka_result result, const struct
 	const char *id = w->request->message->request_id;
 
 	output_say("%s", e->text);
-	if (w->mode == FETCH_READ)
+	if (w->mode == FETCH_READ) {
 		output_say("to go on waiting: %s", again(w));
-	else if (result == KAFKA_NO_REPLY)
+		output_say("if it was never sent, or its reply is older than the topic: %s",
+		    again_line(w->v, "token create", id, w->deliver));
+	} else if (result == KAFKA_NO_REPLY) {
 		output_say("request %s may still be answered; to go on waiting: %s", id, again(w));
-	else
+	} else {
 		output_say("request %s was not sent; to send it: %s", id, again(w));
+	}
 	return result == KAFKA_NOT_SENT && e->next == ERR_REFUSE ? EXIT_USAGE : EXIT_NO_REPLY;
 }
 

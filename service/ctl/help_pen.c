@@ -155,7 +155,7 @@ help_pen_paragraphs(enum help_pen pen, const char *text)
 
 			end = strchrnul(text, '\n');
 			(void)snprintf(line, sizeof(line), "%.*s", (int)(end - text), text);
-			help_pen_literal(pen, line + strspn(line, " "));
+			help_pen_literal(pen, line + (line[1] == ' ' ? 2 : 1));      /* what is further in, stays so */
 			text = *end != '\0' ? end + 1 : end;
 			continue;
 		}

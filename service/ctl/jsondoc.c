@@ -79,17 +79,34 @@ is_blank(unsigned char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* cJSON stopped at stop: what is wrong there? */
+static size_t
+before_blanks(struct span text, size_t at)
+{
+	while (at > 0 && is_blank(text.data[at - 1]))
+		at--;
+	return at;
+}
+
+/* Where it goes wrong, from where cJSON stopped: that is one too far where a member's name should have begun. */
+static size_t
+first_wrong(struct span text, size_t stop)
+{
+	size_t before = stop > 0 ? before_blanks(text, stop - 1) : 0;
+
+	if (before > 0 && !is_blank(text.data[stop - 1]) && text.data[stop - 1] != '"' &&
+	    (text.data[before - 1] == ',' || (text.data[before - 1] == '{' && text.data[stop - 1] != '}')))
+		return stop - 1;
+	while (stop < text.bytes && is_blank(text.data[stop]))
+		stop++;
+	return stop;
+}
+
 static int
 refuse_syntax(const char *name, struct span text, size_t stop, struct err *ret_err)
 {
 	char what[TEXT_SHOWN_ROOM + 32] = "the JSON ends too early", shown[TEXT_SHOWN_ROOM];
-	size_t at = stop, before;
+	size_t at = first_wrong(text, stop), before = before_blanks(text, at);
 
-	while (at < text.bytes && is_blank(text.data[at]))
-		at++;
-	for (before = at; before > 0 && is_blank(text.data[before - 1]); before--)
-		;
 	if (at < text.bytes && (text.data[at] == ']' || text.data[at] == '}') && before > 0 &&
 	    text.data[before - 1] == ',')
 		return refuse(name, text, before - 1, "a comma with nothing behind it: take the comma out", ret_err);

@@ -167,6 +167,7 @@ options_parse(const struct option_set *sets, size_t n_sets, enum options_extent 
 	}
 	while (i < *argc)
 		argv[n_words++] = argv[i++];
+	argv[n_words] = NULL;           /* no further than where a command behind it begins */
 	*argc = n_words;
 	return 0;
 }

@@ -19,33 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from standin import OUTCOME, RECORD, Service, StandIn
+from standin import OUTCOME, RECORD
+from typed import ACCOUNT, CLUSTER, TOKEN, TOKENCTL, create, desk, here, init, kafka, raw, secret_of, tokenctl  # noqa: F401
 
-BUILD = os.environ.get("TOKEND_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release"))
-TOKENCTL = os.path.abspath(os.path.join(BUILD, "tokenctl"))
-TOKEN = "apiv1_the-only-genuine-token-0123456789"
-ACCOUNT, CLUSTER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 FILES = {"signing.key", "telemetry.signing.key", "telemetry.box.key", "policy.yaml", "tokend.yaml", "tokenctl.yaml"}
-
-
-def tokenctl(*arguments, home=None, **more):
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home or "/nonexistent"), "USER": "Some.Body+1"}
-    return subprocess.run([TOKENCTL, *map(str, arguments)], capture_output=True, text=True, timeout=60, env=environment, **more)
-
-
-def init(directory, *more):
-    return tokenctl("init", directory, "--principal", "telemetry", "--product", "clustered", "--url", "http://127.0.0.1:1",
-                    *more)
-
-
-def raw(public):
-    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def secret_of(path):
-    text = path.read_text()
-    assert text.count("\n") == 1 and text.endswith("\n")
-    return base64.b64decode(text.strip(), validate=True)
 
 
 # ---- help and usage -------------------------------------------------------------------------------------------------------
@@ -159,16 +136,6 @@ def test_init_quotes_whatever_was_typed(tmp_path):
 # ---- token create, before anything is sent -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def here(tmp_path):
-    assert init(tmp_path / "ctl").returncode == 0
-    return tmp_path / "ctl"
-
-
-def create(here, *arguments, seconds=1):
-    return tokenctl("--config", here / "tokenctl.yaml", "--timeout", f"{seconds}s", "token", "create", *arguments)
-
-
 @pytest.mark.parametrize("arguments, said", [
     ([], "a description is missing"),
     (["x"], "may do nothing"),
@@ -236,23 +203,6 @@ def test_without_brokers_the_request_is_kept_and_the_command_that_goes_on_is_pri
 
 
 # ---- token create, against a service that may lie ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def kafka():
-    k = StandIn(partitions=4)
-    yield k
-    k.stop()
-
-
-@pytest.fixture
-def desk(kafka, tmp_path):
-    """A requester's directory for that Kafka, and the service that its profile believes."""
-    done = init(tmp_path, "--bootstrap", kafka.bootstrap, "--kafka", "fetch.wait.max.ms=10", "--partitions", kafka.partitions)
-    assert done.returncode == 0, done.stderr
-    box = raw(X25519PrivateKey.from_private_bytes(secret_of(tmp_path / "telemetry.box.key")).public_key())
-    kafka.requests.clear()
-    return tmp_path, Service(secret_of(tmp_path / "signing.key"), box)
 
 
 def test_a_token_is_printed_and_easy_to_cut(kafka, desk):
