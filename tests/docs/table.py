@@ -211,13 +211,15 @@ def owned_table():
 
 def metrics_table():
     kinds = {"COUNTER": "counter", "GAUGE": "gauge", "HISTOGRAM": "histogram"}
-    return table(
+    classes = ", ".join(code(row[1]) for row in rows("workers/job.h", "VERDICTS"))
+    told = table(
         ("metric", "kind", "labels", "meaning"),
         [
             (code(name), kinds[kind], ", ".join(code(x) for x in labels if x) or "–", help_)
             for _, kind, name, *labels, help_ in rows("service/base/metrics.h", "METRICS")
         ],
     )
+    return f"{told}\n\nThe label `class` says what a call came to: {classes}."
 
 
 def duration(ms):
