@@ -18,6 +18,7 @@
 
 #include "service/base/text.h"
 #include "tests/sandbox/bearer.h"
+#include "tests/sandbox/body.h"
 #include "tests/sandbox/faults.h"
 #include "tests/sandbox/http.h"
 #include "tests/sandbox/ports.h"
@@ -51,13 +52,17 @@ read_tokens(const char *path, struct target *t)
 	return true;
 }
 
-/* False: it has not the form of an id. */
-static bool
-read_id(char *id)
+static void
+lower(char *id)
 {
 	for (char *p = id; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
-	return text_is_uuid(span_str(id));
+}
+
+static bool
+is_id(const char *text)
+{
+	return text_is_uuid(span_str(text));
 }
 
 static int
@@ -77,7 +82,6 @@ static struct target
 find_target(const char *path, const struct world *w)
 {
 	struct target t = { .status = 404, .cluster = -1 };
-	bool well_formed;
 	int at = 0;
 
 	if (strncmp(path, "/api/v0/", 8) != 0)
@@ -89,83 +93,15 @@ find_target(const char *path, const struct world *w)
 			return t;
 		t.dedicated = true;
 	}
-	well_formed = (!t.dedicated || (read_id(t.account_id) & read_id(t.cluster_id))) &&
-	    (t.token_id[0] == '\0' || read_id(t.token_id));
-	if (!well_formed)
+	lower(t.account_id);
+	lower(t.cluster_id);
+	lower(t.token_id);
+	if ((t.dedicated && (!is_id(t.account_id) || !is_id(t.cluster_id))) ||
+	    (t.token_id[0] != '\0' && !is_id(t.token_id)))
 		t.status = 400;
 	else if ((t.cluster = find_cluster(w, &t)) >= 0)
 		t.status = 0;
 	return t;
-}
-
-/* ---- bodies ------------------------------------------------------------------------------------------------------ */
-
-static const cJSON *
-member(const cJSON *o, const char *name)
-{
-	return cJSON_GetObjectItemCaseSensitive(o, name);
-}
-
-static cJSON *
-parse(const struct http_request *r)
-{
-	bool is_text = r->body.bytes > 0 && text_is_utf8(r->body);
-	char *text = is_text ? strndup((const char *)r->body.data, r->body.bytes) : NULL;
-	cJSON *o = text != NULL ? cJSON_ParseWithOpts(text, NULL, 1) : NULL;
-
-	free(text);
-	if (o != NULL && !cJSON_IsObject(o)) {
-		cJSON_Delete(o);
-		o = NULL;
-	}
-	return o;
-}
-
-/* 1 to 64 characters, which are not bytes. */
-static bool
-length_valid(const char *name)
-{
-	size_t n = 0;
-
-	for (; *name != '\0'; name++)
-		n += (*name & 0xc0) != 0x80;
-	return n >= 1 && n <= 64;
-}
-
-static bool
-permissions_valid(const cJSON *list)
-{
-	const cJSON *p;
-
-	if (list == NULL)
-		return true;
-	if (!cJSON_IsArray(list))
-		return false;
-	cJSON_ArrayForEach(p, list) {
-		const cJSON *action = member(p, "action"), *resource = member(p, "resource");
-
-		if (!cJSON_IsObject(p) || (action != NULL && !cJSON_IsString(action)) ||
-		    (resource != NULL && (!cJSON_IsString(resource) || !length_valid(resource->valuestring))))
-			return false;
-	}
-	return true;
-}
-
-static bool
-databases_known(const struct world *w, const cJSON *list)
-{
-	const cJSON *p;
-
-	cJSON_ArrayForEach(p, list) {
-		const char *name = cJSON_GetStringValue(member(p, "resource"));
-		bool known = w->n_databases == 0 || name == NULL || strcmp(name, "*") == 0;
-
-		for (size_t i = 0; i < w->n_databases; i++)
-			known |= strcmp(w->databases[i], name) == 0;
-		if (!known)
-			return false;
-	}
-	return true;
 }
 
 /* ---- create ------------------------------------------------------------------------------------------------------ */
@@ -187,6 +123,12 @@ pick(struct call *c, enum store_operation o, const char *description)
 		.token_id = c->t.token_id[0] != '\0' ? c->t.token_id : NULL, .description = description };
 
 	faults_pick(c->w->faults, &call, &c->f);
+}
+
+static bool
+databases_known(const struct world *w, const cJSON *body)
+{
+	return body_databases_known(body, w->databases, w->n_databases);
 }
 
 /* Answer 200 with o (freed), as far as the fault lets it be. */
@@ -246,36 +188,23 @@ make_token(struct call *c, uint64_t post)
 	spoil_way(c->r, f);
 }
 
-static bool
-expiry_valid(const cJSON *e)
-{
-	size_t n = e != NULL && cJSON_IsString(e) ? strlen(e->valuestring) : 0;
-	int64_t seconds;
-	int32_t nanos;
-
-	/* "+0000" is what people type and not what the API takes. */
-	return e == NULL || (n > 6 && (e->valuestring[n - 1] == 'Z' || e->valuestring[n - 3] == ':') &&
-	    text_parse_time(span_str(e->valuestring), &seconds, &nanos));
-}
-
 /* Every POST is remembered, whatever is wrong with it: status says what, before its body is looked at (0: nothing). */
 static void
 create(struct call *c, int status)
 {
-	cJSON *o = parse(c->r);
-	const cJSON *permissions = member(o, "permissions"), *expires = member(o, "expiresAt");
-	const char *description = cJSON_GetStringValue(member(o, "description"));
+	cJSON *o = body_parse(c->r->body);
+	const char *description = cJSON_GetStringValue(body_member(o, "description"));
 	const struct store_seen seen = { .path = c->r->path, .account_id = c->t.dedicated ? c->t.account_id : NULL,
 		.cluster_id = c->t.dedicated ? c->t.cluster_id : NULL, .cluster = c->t.cluster, .body = c->r->body,
-		.description = description != NULL ? description : "", .permissions = permissions,
-		.expires_at = cJSON_GetStringValue(expires) };
+		.description = description != NULL ? description : "", .permissions = body_member(o, "permissions"),
+		.expires_at = cJSON_GetStringValue(body_member(o, "expiresAt")) };
 	uint64_t post = store_post(c->w->store, &seen);
 
 	if (status != 0)
 		http_status(c->r, status);
-	else if (description == NULL || !permissions_valid(permissions) || !expiry_valid(expires))
+	else if (!body_creates(o))
 		http_status(c->r, 400);
-	else if (!databases_known(c->w, permissions))
+	else if (!databases_known(c->w, o))
 		http_status(c->r, 404);
 	else {
 		pick(c, STORE_CREATE, description);
@@ -287,29 +216,20 @@ create(struct call *c, int status)
 
 /* ---- the others -------------------------------------------------------------------------------------------------- */
 
-static bool
-update_valid(const cJSON *o)
-{
-	const cJSON *d = member(o, "description"), *permissions = member(o, "permissions");
-
-	return (permissions != NULL || d != NULL) && permissions_valid(permissions) && (d == NULL || cJSON_IsString(d));
-}
-
 static void
 update(struct call *c)
 {
-	cJSON *o = parse(c->r);
-	const cJSON *permissions = member(o, "permissions");
+	cJSON *o = body_parse(c->r->body);
 	enum store_update result = STORE_UPDATED;
 
-	if (!update_valid(o))
+	if (!body_updates(o))
 		http_status(c->r, 400);
-	else if (!databases_known(c->w, permissions))
+	else if (!databases_known(c->w, o))
 		http_status(c->r, 404);
 	else {
 		if (c->f.commit)
 			result = store_update(c->w->store, c->t.cluster, c->t.token_id,
-			    cJSON_GetStringValue(member(o, "description")), permissions);
+			    cJSON_GetStringValue(body_member(o, "description")), body_member(o, "permissions"));
 		if (result == STORE_REVOKED)
 			http_status(c->r, 409);
 		else
@@ -338,7 +258,7 @@ others(struct call *c, enum store_operation o)
 	struct store *s = c->w->store;
 	cJSON *token = o != STORE_LIST ? store_token(s, c->t.cluster, c->t.token_id) : NULL;
 
-	pick(c, o, cJSON_GetStringValue(member(token, "description")));        /* by what it is before */
+	pick(c, o, cJSON_GetStringValue(body_member(token, "description")));        /* by what it is before */
 	if (o == STORE_LIST)
 		answer(c, store_list(s, c->t.cluster));
 	else if (o == STORE_GET)

@@ -208,10 +208,10 @@ spoil_answer(struct http_request *r, struct store *s, int cluster, cJSON *o, con
 	}
 	if (f->fault == FAULT_LEAVE_OUT)
 		leave_out(o, f->omit);
-	if (cJSON_IsArray(o))
+	if (cJSON_IsArray(o)) {
 		cJSON_ArrayForEach(token, o)
 			spoil_token(token, s, cluster, f);
-	else
+	} else
 		spoil_token(o, s, cluster, f);
 	text = cJSON_PrintUnformatted(o);
 	cJSON_Delete(o);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokens and posts in two growing arrays behind one lock: plain enough to be believed, since tests hold everything else
- * against it. What of it is told to tests stands in truth.c. */
+/* Tokens in a growing array, as posts are (posts.c), behind one lock: plain enough to be believed, since tests hold
+ * everything else against it. What of it is told to tests stands in truth.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,19 +27,6 @@ store_cluster(const struct store *s, int cluster)
 	return &s->options.clusters[cluster];
 }
 
-static void
-forget_post(struct post *p)
-{
-	free(p->path);
-	free(p->account_id);
-	free(p->cluster_id);
-	free(p->body);
-	free(p->description);
-	free(p->expires_at);
-	free(p->rule);
-	cJSON_Delete(p->permissions);
-}
-
 void
 store_reset(struct store *s)
 {
@@ -50,7 +37,7 @@ store_reset(struct store *s)
 		cJSON_Delete(s->tokens[i].permissions);
 	}
 	for (size_t i = 0; i < s->n_posts; i++)
-		forget_post(&s->posts[i]);
+		store_forget_post(&s->posts[i]);
 	s->forgotten += s->n_posts;
 	s->n_tokens = s->n_posts = 0;
 	memset(s->counts, 0, (s->options.n_clusters + 1) * STORE_OPERATIONS * sizeof *s->counts);
@@ -70,8 +57,8 @@ store_free(struct store *s)
 	free(s);
 }
 
-static void *
-grown(void *array, size_t count, size_t *room, size_t size)
+void *
+store_grown(void *array, size_t count, size_t *room, size_t size)
 {
 	if (count < *room)
 		return array;
@@ -81,8 +68,8 @@ grown(void *array, size_t count, size_t *room, size_t size)
 	return array;
 }
 
-static char *
-copy(const char *text)
+char *
+store_copy(const char *text)
 {
 	char *c = text != NULL ? strdup(text) : NULL;
 
@@ -91,69 +78,10 @@ copy(const char *text)
 	return c;
 }
 
-static cJSON *
-copy_permissions(const cJSON *permissions)
+cJSON *
+store_copy_permissions(const cJSON *permissions)
 {
 	return permissions != NULL ? cJSON_Duplicate(permissions, 1) : cJSON_CreateArray();
-}
-
-/* ---- posts ------------------------------------------------------------------------------------------------------- */
-
-uint64_t
-store_post(struct store *s, const struct store_seen *seen)
-{
-	struct post p = { .at_ms = clock_wall_ms(), .cluster = seen->cluster, .path = copy(seen->path),
-		.account_id = copy(seen->account_id), .cluster_id = copy(seen->cluster_id),
-		.description = copy(seen->description), .expires_at = copy(seen->expires_at),
-		.permissions = copy_permissions(seen->permissions),
-		.body = malloc(seen->body.bytes + 1), .body_bytes = seen->body.bytes };
-	uint64_t number;
-
-	if (p.body == NULL)
-		abort();
-	if (seen->body.bytes > 0)
-		memcpy(p.body, seen->body.data, seen->body.bytes);
-	p.body[p.body_bytes] = '\0';
-	pthread_mutex_lock(&s->lock);
-	s->posts = grown(s->posts, s->n_posts, &s->posts_room, sizeof *s->posts);
-	s->posts[s->n_posts++] = p;
-	number = s->forgotten + s->n_posts;
-	pthread_mutex_unlock(&s->lock);
-	return number;
-}
-
-/* NULL: it is of before a reset. The lock is held. */
-static struct post *
-find_post(const struct store *s, uint64_t number)
-{
-	if (number <= s->forgotten || number > s->forgotten + s->n_posts)
-		return NULL;
-	return &s->posts[number - s->forgotten - 1];
-}
-
-void
-store_planned(struct store *s, uint64_t number, int status, const char *fault, const char *rule)
-{
-	struct post *p;
-
-	pthread_mutex_lock(&s->lock);
-	if ((p = find_post(s, number)) != NULL) {
-		p->status = status;
-		p->fault = fault;
-		p->rule = copy(rule);
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
-void
-store_answered(struct store *s, uint64_t number, bool whole)
-{
-	struct post *p;
-
-	pthread_mutex_lock(&s->lock);
-	if ((p = find_post(s, number)) != NULL)
-		p->answered = whole;
-	pthread_mutex_unlock(&s->lock);
 }
 
 void
@@ -245,12 +173,12 @@ keep(struct store *s, const struct token *t)
 {
 	struct token *kept;
 
-	s->tokens = grown(s->tokens, s->n_tokens, &s->tokens_room, sizeof *s->tokens);
+	s->tokens = store_grown(s->tokens, s->n_tokens, &s->tokens_room, sizeof *s->tokens);
 	kept = &s->tokens[s->n_tokens++];
 	*kept = *t;
-	kept->description = copy(t->description);
-	kept->expires_at = copy(t->expires_at);
-	kept->permissions = copy_permissions(t->permissions);
+	kept->description = store_copy(t->description);
+	kept->expires_at = store_copy(t->expires_at);
+	kept->permissions = store_copy_permissions(t->permissions);
 	return kept;
 }
 
@@ -261,7 +189,7 @@ store_create(struct store *s, uint64_t post, int64_t late_ms, int64_t lag_ms)
 	cJSON *o = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	if ((p = find_post(s, post)) != NULL) {
+	if ((p = store_find_post(s, post)) != NULL) {
 		struct token t = token_of(p, post);
 
 		t.created_ms += late_ms;
@@ -280,7 +208,7 @@ store_pretend(struct store *s, uint64_t post)
 	cJSON *o = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	if ((p = find_post(s, post)) != NULL) {
+	if ((p = store_find_post(s, post)) != NULL) {
 		struct token t = token_of(p, post);
 
 		o = created_json(s, &t);
@@ -390,7 +318,7 @@ store_update(struct store *s, int cluster, const char *id, const char *descripti
 	result = t == NULL ? STORE_UNKNOWN_TOKEN : token_deleted(t, now) ? STORE_REVOKED : STORE_UPDATED;
 	if (result == STORE_UPDATED && description != NULL) {
 		free(t->description);
-		t->description = copy(description);
+		t->description = store_copy(description);
 	}
 	if (result == STORE_UPDATED && permissions != NULL) {
 		cJSON_Delete(t->permissions);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What store.c and truth.c have in common. */
+/* What store.c, posts.c and truth.c have in common. The lock is held by who calls. */
 #ifndef SANDBOX_STORE_PRIVATE_H
 #define SANDBOX_STORE_PRIVATE_H
 
@@ -56,8 +56,16 @@ token_deleted(const struct token *t, int64_t now)
 	return t->deleted_ms != 0 && t->deleted_ms <= now;
 }
 
+/* NULL: it is of before a reset. */
+struct post *store_find_post(const struct store *s, uint64_t number);
+void store_forget_post(struct post *p);
 bool store_is_active(const struct store *s, const struct token *t, int64_t now);
 /* "2023-12-21T17:32:28.000Z" */
 const char *store_time(int64_t ms, char room[TEXT_RFC3339_ROOM]);
+
+/* Room for one element more. */
+void *store_grown(void *array, size_t count, size_t *room, size_t size);
+char *store_copy(const char *text);
+cJSON *store_copy_permissions(const cJSON *permissions);
 
 #endif
