@@ -155,20 +155,37 @@ run(struct invocation *v)
 	return status;
 }
 
+static const struct command_note examples[] = {
+	{ "tokenctl policy check policy.yaml --service-config tokend.yaml",
+	    "Before it is rolled out:" },
+	{ NULL, NULL }
+};
+
+static const struct command_note files[] = {
+	{ "FILE", "The policy: YAML, in the form that the README tells." },
+	{ NULL, NULL }
+};
+
+static const struct command_note exits[] = {
+	{ "0", "The service would take the file." },
+	{ "1", "It would refuse it; why, is on standard error." },
+	{ "2", "The command line, or the file of --service-config, is wrong." },
+	{ NULL, NULL }
+};
+
 const struct command policy_check_command = {
 	.name = "policy check",
 	.arguments = "FILE",
 	.summary = "check a policy file, and say what it means",
 	.about =
-	    "Reads the file as the service does, and tells it in words: whose keys it holds and until when they\n"
-	    "are valid, and what each grant allows. Keys that have expired, or will within 30 days, and what is\n"
-	    "lawful but looks like a slip are noted at the end.\n"
-	    "\n"
-	    "  tokenctl policy check policy.yaml --service-config tokend.yaml\n"
-	    "\n"
-	    "Exits 0 when the service would take the file, 1 when it would refuse it, and says why.\n",
+	    "Reads the file as the service does, and tells it in words: whose keys it holds and until when they are "
+	    "valid, and what each grant allows. Keys that have expired, or will within 30 days, and what is lawful "
+	    "but looks like a slip are noted at the end.\n",
 	.options = rows,
 	.n_options = sizeof(rows) / sizeof(rows[0]),
 	.options_bytes = sizeof(struct flags),
+	.exits = exits,
+	.files = files,
+	.examples = examples,
 	.run = run,
 };

@@ -306,21 +306,36 @@ run(struct invocation *v)
 	return status;
 }
 
+static const struct command_note examples[] = {
+	{ "tokenctl policy explain policy.yaml --principal telemetry --cluster prod --read-database telemetry_raw "
+	    "--expires-at 2027-01-01T00:00:00Z", "May telemetry read telemetry_raw until the new year?" },
+	{ NULL, NULL }
+};
+
+static const struct command_note files[] = {
+	{ "FILE", "The policy: YAML, in the form that the README tells." },
+	{ NULL, NULL }
+};
+
+static const struct command_note exits[] = {
+	{ "0", "It would be granted." },
+	{ "1", "It would be refused; why, is on standard output." },
+	{ "2", "The command line, or a file, is wrong." },
+	{ NULL, NULL }
+};
+
 const struct command policy_explain_command = {
 	.name = "policy explain",
 	.arguments = "FILE",
 	.summary = "say whether a request would be granted, by which grant, or why not",
 	.about =
-	    "Asks the policy as the service does, and shows each grant's own answer and its line in the file.\n"
-	    "Quotas are left out: they depend on what was asked before.\n"
-	    "\n"
-	    "  tokenctl policy explain policy.yaml --principal telemetry --cluster prod \\\n"
-	    "      --read-database telemetry_raw --expires-at 2027-01-01T00:00:00Z\n"
-	    "\n"
-	    "Exits 0 when it would be granted, 1 when it would be refused, 2 when the command line or a file is\n"
-	    "not good.\n",
+	    "Asks the policy as the service does, and shows each grant's own answer and its line in the file. Quotas "
+	    "are left out: they depend on what was asked before.\n",
 	.options = rows,
 	.n_options = sizeof(rows) / sizeof(rows[0]),
 	.options_bytes = sizeof(struct flags),
+	.exits = exits,
+	.files = files,
+	.examples = examples,
 	.run = run,
 };
