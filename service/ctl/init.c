@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "service/base/arena.h"
+#include "service/base/config.h"
 #include "service/base/err.h"
 #include "service/base/text.h"
 #include "service/ctl/command.h"
@@ -206,6 +207,26 @@ write_next(struct making *m, struct err *ret_err)
 	}
 }
 
+/* What was written is read as both programs will read it: what they would refuse is not left lying about. */
+static int
+read_back(const struct making *m, struct err *ret_err)
+{
+	struct config *c = config_load(m->paths[TOKEND], ret_err);
+	const struct profile *p;
+
+	if (c == NULL)
+		return -1;
+	config_free(c);
+	return profile_load(m->paths[TOKENCTL], "default", m->arena, &p, ret_err);
+}
+
+static void
+take_away(struct making *m)
+{
+	while (m->n_made > 0)
+		(void)unlink(m->paths[--m->n_made]);
+}
+
 /* All of them, or none. */
 static int
 make(struct making *m, struct err *ret_err)
@@ -218,15 +239,15 @@ make(struct making *m, struct err *ret_err)
 		m->paths[i] = arena_text(m->arena, "%s/%s", m->directory, names[i]);
 	if (files_make_directory(m->directory, ret_err) != 0)
 		return -1;
-	while (m->n_made < FILE_COUNT) {
+	for (; m->n_made < FILE_COUNT; m->n_made++)
 		if (write_next(m, ret_err) != 0) {
-			while (m->n_made > 0)
-				(void)unlink(m->paths[--m->n_made]);
+			take_away(m);
 			return -1;
 		}
-		m->n_made++;
-	}
-	return 0;
+	if (read_back(m, ret_err) == 0)
+		return 0;
+	take_away(m);
+	return err_prefix(ret_err, "nothing was left, because it would be refused");
 }
 
 static void

@@ -95,7 +95,7 @@ check_partitions(struct line *l, const char *topic, struct err *ret_err)
 	rd_kafka_topic_destroy(rkt);
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		(void)rd_kafka_poll(l->consumer, 0);            /* may bring the reason */
-		return fail(l, ERR_RETRY, "the brokers do not answer", rd_kafka_err2str(e), ret_err);
+		return fail(l, ERR_RETRY, "the brokers that kafka in the profile names do not answer", rd_kafka_err2str(e), ret_err);
 	}
 	e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	found = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;

@@ -49,7 +49,8 @@ struct option_set {
 enum options_extent { OPTIONS_ALL, OPTIONS_UNTIL_FIRST_WORD };
 
 /* Take the flags out of argv[0..*argc), behind which a NULL stands: what remains, moved together and with a NULL
- * behind it, is words (after "--" everything is a word). With OPTIONS_UNTIL_FIRST_WORD nothing behind the first word is looked at.
+ * behind it, is words (after "--" everything is a word). With OPTIONS_UNTIL_FIRST_WORD nothing behind the
+ * first word is looked at.
  * Both `--flag value` and `--flag=value` are understood. Fails (ERR_REFUSE) with a sentence that
  * names the flag. Values point into argv; lists are in the arena. */
 int options_parse(const struct option_set *sets, size_t n_sets, enum options_extent extent, char **argv, int *argc,

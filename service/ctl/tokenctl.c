@@ -27,6 +27,7 @@
 #include "service/ctl/profile.h"
 
 #define TIMEOUT_DEFAULT_MS 60000
+#define LISTED_ROOM 256
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* In the order in which one comes to need them. */
@@ -99,16 +100,34 @@ version(void)
 	return EXIT_DONE;
 }
 
+/* The commands that begin with that word: "a, b"; "" when there are none. */
+static const char *
+commands_of(const char *word, char room[LISTED_ROOM])
+{
+	size_t bytes = strlen(word), used = 0;
+
+	room[0] = '\0';
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (strncmp(commands[i]->name, word, bytes) == 0 && commands[i]->name[bytes] == ' ' &&
+		    used + strlen(commands[i]->name) + 3 < LISTED_ROOM)
+			used += (size_t)sprintf(room + used, "%s%s", used > 0 ? ", " : "", commands[i]->name);
+	return room;
+}
+
 static enum command_exit
 no_such_command(char **words, int n_words)
 {
-	char room[TEXT_SHOWN_ROOM], more[TEXT_SHOWN_ROOM];
+	char room[TEXT_SHOWN_ROOM], more[TEXT_SHOWN_ROOM], listed[LISTED_ROOM];
 
 	if (n_words == 0)
 		return output_usage("a command is missing; tokenctl help lists them");
-	return output_usage("there is no command \"%s%s%s\"; tokenctl help lists them",
-	    text_shown(span_str(words[0]), room), n_words > 1 ? " " : "",
-	    n_words > 1 ? text_shown(span_str(words[1]), more) : "");
+	(void)text_shown(span_str(words[0]), room);
+	if (commands_of(words[0], listed)[0] == '\0')
+		return output_usage("there is no command \"%s\"; tokenctl help lists them", room);
+	if (n_words == 1)
+		return output_usage("there is no command \"%s\" by itself; there are: %s", room, listed);
+	return output_usage("there is no command \"%s %s\"; there are: %s", room, text_shown(span_str(words[1]), more),
+	    listed);
 }
 
 /* words: what stands behind "help". --man, which is for `make install`, prints troff. */

@@ -46,7 +46,9 @@ def test_help_lists_every_command():
 @pytest.mark.parametrize("arguments, said", [
     ([], "a command is missing"),
     (["frob"], 'no command "frob"'),
-    (["token"], 'no command "token"'),
+    (["token"], 'no command "token" by itself; there are: token create, token open'),
+    (["token", "creat\x1b"], 'no command "token creat\\x1b"; there are: token create, token open'),
+    (["help", "keys"], "there are: keys make, keys show, keys export"),
     (["--frob", "help"], "no flag --frob"),
     (["token", "create", "--frob", "x"], "no flag --frob"),
     (["--timeout", "5", "help"], '--timeout wants a duration such as 90s, 1m0s or 1h, not "5"'),
@@ -119,12 +121,17 @@ def test_init_without_a_directory_writes_to_the_default_one(tmp_path):
     (["--principal", "a/b"], '--principal "a/b"'),
     (["--kafka", "frob"], '--kafka "frob" is not KEY=VALUE'),
     (["--topic-checks", "no"], 'not "no"'),
+    (["--url", "http://influx.example"], "plain http is for 127.0.0.1"),
+    (["--url", "https://influx.example/"], "not even a slash"),
+    (["--cluster", "a b"], "a b"),
+    (["--kafka", "group.id=mine"], "group.id"),
+    (["--kafka", "isolation.level=read_uncommitted"], "isolation.level"),
 ])
 def test_init_refuses_what_the_service_would_refuse(tmp_path, more, said):
     done = init(tmp_path / "x", *more)
-    assert done.returncode == 2
+    assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
-    assert not (tmp_path / "x").exists()
+    assert not (tmp_path / "x").exists() or list((tmp_path / "x").iterdir()) == []
 
 
 def test_init_quotes_whatever_was_typed(tmp_path):

@@ -233,6 +233,24 @@ def test_a_refused_record_is_not_the_last_word(kafka, desk, behind, code):
     assert {"created": "created in cluster", "nothing": "CLOCK_SKEW", "outcome": "POLICY_DENIED"}[behind] in done.stderr
 
 
+@pytest.mark.parametrize("old, new, said", [
+    ('principal: "telemetry"', 'principal: "billing"', "is principal telemetry's to service tokend"),
+    ('service_id: "tokend"', 'service_id: "other"', "and the profile says principal telemetry, service other"),
+    ("telemetry-box-1", "telemetry-box-2", "the profile's box key telemetry-box-2 does not open"),
+])
+def test_another_profile_s_request_is_neither_sent_nor_waited_for(kafka, desk, old, new, said):
+    here = answered(kafka, desk)
+    identity = asked(here, "--no-wait").stdout.strip()
+    until(lambda: kafka.requests)
+    path = here / "tokenctl.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    for how in ("create", "open"):
+        done = command(here, "token", how, "--request-id", identity, seconds=1)
+        assert (done.returncode, done.stdout) == (2, "") and said in done.stderr
+    assert len(kafka.requests) == 1
+
+
 def test_a_service_with_another_key_is_told_of(kafka, desk):
     here, service = desk
     kafka.answer = lambda r: [service.created(r, TOKEN, key=Ed25519PrivateKey.generate())]

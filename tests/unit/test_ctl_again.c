@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a line that is printed to be pasted means the same to a shell, whatever was typed; and what an address answers to
- * a token is read one way. */
+/* Goal: a line that is printed to be pasted means the same to a shell, whatever was typed; and what an address
+ * answers to a token is read one way. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,8 +85,8 @@ static void
 test_what_a_status_says_of_a_token(void **state)
 {
 	static const struct { long status; enum activation what; } cases[] = {
-		{ 200, ACTIVATION_ACTIVE }, { 204, ACTIVATION_ACTIVE }, { 400, ACTIVATION_ACTIVE }, { 403, ACTIVATION_ACTIVE },
-		{ 404, ACTIVATION_ACTIVE }, { 401, ACTIVATION_NOT_YET }, { 408, ACTIVATION_NOT_YET },
+		{ 200, ACTIVATION_ACTIVE }, { 204, ACTIVATION_ACTIVE }, { 400, ACTIVATION_ACTIVE },
+		{ 403, ACTIVATION_ACTIVE }, { 404, ACTIVATION_ACTIVE }, { 401, ACTIVATION_NOT_YET }, { 408, ACTIVATION_NOT_YET },
 		{ 429, ACTIVATION_NOT_YET }, { 500, ACTIVATION_NOT_YET }, { 503, ACTIVATION_NOT_YET },
 		{ 301, ACTIVATION_UNKNOWN }, { 302, ACTIVATION_UNKNOWN }, { 399, ACTIVATION_UNKNOWN },
 	};
@@ -99,11 +99,12 @@ test_what_a_status_says_of_a_token(void **state)
 static void
 test_a_token_is_sent_to_safe_places_alone(void **state)
 {
-	static const char *const safe[] = { "https://h.example/q?db=a", "https://127.0.0.1:1", "http://127.0.0.1:8087/query?db=a",
-		"http://localhost/", "http://[::1]:8087/", "HTTPS://h.example/" };
-	static const char *const unsafe[] = { "http://h.example/", "http://127.0.0.1.example/", "http://127.0.0.1@h.example/",
-		"https://u:p@h.example/", "https://u@h.example/", "ftp://127.0.0.1/", "file:///etc/passwd", "h.example", "127.0.0.1",
-		"", "http://", "http://localhost.example", "https:// h/", "http://10.0.0.1/", "http://[::2]/" };
+	static const char *const safe[] = { "https://h.example/q?db=a", "https://127.0.0.1:1",
+		"http://127.0.0.1:8087/query?db=a", "http://localhost/", "http://[::1]:8087/", "HTTPS://h.example/" };
+	static const char *const unsafe[] = { "http://h.example/", "http://127.0.0.1.example/",
+		"http://127.0.0.1@h.example/", "https://u:p@h.example/", "https://u@h.example/", "ftp://127.0.0.1/",
+		"file:///etc/passwd", "h.example", "127.0.0.1", "", "http://", "http://localhost.example", "https:// h/",
+		"http://10.0.0.1/", "http://[::2]/" };
 	struct err e;
 
 	(void)state;
