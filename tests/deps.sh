@@ -36,6 +36,8 @@ test       default-jre-headless     runs Apache Kafka
 fuzz       clang-14                 compiles the fuzz targets
 fuzz       libclang-rt-14-dev       libFuzzer, and the sanitizers of clang
 fuzz       llvm-14                  names in their reports, and what of the code they reach
+lint       clang-tidy-14            reads the C code
+lint       cppcheck                 reads it, too
 lint       shellcheck               reads the scripts
 '
 

@@ -102,12 +102,21 @@ append(unsigned char *to, unsigned tag, struct span bytes)
 	return n + bytes.bytes;
 }
 
+/* A sealed box whose one-time key is always the same, so that an input always is. */
 static struct span
 sealed(struct span secret, struct arena *a)
 {
-	unsigned char *box = arena_alloc(a, crypto_box_SEALBYTES + secret.bytes);
+	static const unsigned char once[crypto_box_SECRETKEYBYTES] = "the same key whenever it is used";
+	const unsigned char *recipient = requester()->box.public_key;
+	unsigned char *box = arena_alloc(a, crypto_box_SEALBYTES + secret.bytes), nonce[crypto_box_NONCEBYTES];
+	crypto_generichash_state hash;
 
-	(void)crypto_box_seal(box, secret.data, secret.bytes, requester()->box.public_key);
+	(void)crypto_scalarmult_base(box, once);
+	(void)crypto_generichash_init(&hash, NULL, 0, sizeof(nonce));
+	(void)crypto_generichash_update(&hash, box, crypto_box_PUBLICKEYBYTES);
+	(void)crypto_generichash_update(&hash, recipient, crypto_box_PUBLICKEYBYTES);
+	(void)crypto_generichash_final(&hash, nonce, sizeof(nonce));
+	(void)crypto_box_easy(box + crypto_box_PUBLICKEYBYTES, secret.data, secret.bytes, nonce, recipient, once);
 	return span_of(box, crypto_box_SEALBYTES + secret.bytes);
 }
 

@@ -329,7 +329,7 @@ static void
 a_thousand_permissions(void **state)
 {
 	static Tokend__V1__Permission each[1001], *pointers[1001];
-	static char names[1001][12];
+	static char names[1001][16];
 	struct decoding d;
 
 	(void)state;

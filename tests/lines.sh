@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# No line is too long to be read beside another file:  tests/lines.sh COLUMNS
+#
+# A tab counts to the next multiple of 8. Rows of tables, which are read downwards, may be longer.
+set -eu
+cd "$(dirname "$0")/.."
+
+files=$(find Makefile proto service workers tests -type f \
+	\( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' -o -name '*.proto' -o -name Makefile \
+	-o -path tests/run -o -path tests/demo/demo -o -path 'tests/fuzz/[rp]*' -o -path tests/compat/keep \) -print)
+long=$(for file in $files; do
+	expand "$file" | awk -v file="$file" -v most="$1" \
+		'length > most && !/^ *ROW\(/ { printf "%s:%d: %d columns\n", file, NR, length }'
+done)
+[ -z "$long" ] || { printf '%s\n' "$long"; exit 1; }
