@@ -198,7 +198,7 @@ class Request:
     @property
     def headers(self):
         named = [
-            ("tokend-method", (SERVICE + self.method).encode()),
+            ("tokend-method", (SERVICE + self.method).encode() if self.method else b""),
             ("tokend-key-id", self.key_id),
             ("tokend-signature", self.signature),
         ]
@@ -247,6 +247,7 @@ class Requester:
         self.clusters = clusters or {}  # name -> (account_id, cluster_id), where the box shall say so
         self.sent = {}  # digest -> Request
         self.counts = {}  # digest -> how many records were sent
+        self.sent_to = {}  # digest -> {partition}
         self.replies = {}  # digest -> [Reply]
         self.ignored = []  # (why, message)
         self.producer = Producer({**kafka, "linger.ms": 1})
@@ -340,6 +341,7 @@ class Requester:
             where = home(r.key or b"", self.partitions) if partition is None else partition
             self.sent[r.digest] = r
             self.counts[r.digest] = self.counts.get(r.digest, 0) + 1
+            self.sent_to.setdefault(r.digest, set()).add(where)
             self.producer.produce(
                 self.requests, value=r.body, key=r.key, partition=where, headers=r.headers, on_delivery=delivered
             )
@@ -371,14 +373,10 @@ class Requester:
             raise Ignored("answers no record of ours")
         if m.principal != self.me.name and not (m.principal == "" and m.status.about == RECORD):
             raise Ignored(f"is for principal {m.principal!r}")
-        if (
-            message.key() != request.key
-            or m.request_id != request.id
-            or message.partition() != home(request.key, self.partitions)
-        ):
-            # A record in the wrong partition is answered there.
-            if m.status.reason != "WRONG_PARTITION":
-                raise Ignored("another request's key or partition")
+        # A reply lies in the partition of its record, wherever that was sent to.
+        partitions = self.sent_to.get(request.digest) or {home(request.key, self.partitions)}
+        if message.key() != request.key or m.request_id != request.id or message.partition() not in partitions:
+            raise Ignored("another request's key or partition")
         reply = Reply(m, message.headers(), message.partition(), message.offset(), message.value())
         if m.status.code == 0 and kind is pb.CreateTokenReply:
             reply.secret = self.open(request, m)
