@@ -115,14 +115,14 @@ ADVICE = {
     "WRONG_PARTITION": "use Kafka's default partitioner; send the same record to `partition` of `partitions`",
     "WRONG_REPLY_TOPIC": "drop the `kafka_reply*` headers, or set them to the service's",
     "CLOCK_SKEW": "compare your clock with `service_time`; the same record is good once its time has come",
-    "BAD_SIGNATURE": "sign the exact bytes of the value, under the type that the message names, with the key of that id",
+    "BAD_SIGNATURE": "sign the exact bytes of the value, under the type that the message names, with that id's key",
     "UNKNOWN_KEY": "have the key registered in the policy, or mend `tokend-key-id`; then the same record",
     "KEY_EXPIRED": "the same bytes signed with a valid key; meanwhile renew the key in the policy",
     "WRONG_PRINCIPAL": "put the owner of the signing key into `principal`; find out who sent this before",
     "UNKNOWN_METHOD": "use CreateToken; see [Not built yet](#not-built-yet)",
     "POLICY_DENIED": "ask for less, or ask the operator for a grant; the message names the nearest one",
     "QUOTA": "wait for the next minute or UTC day, then a new ID",
-    "REQUEST_ID_REUSED": "if you have the first bytes, send those; else take a new ID once you know that the old one is not yours",
+    "REQUEST_ID_REUSED": "send the first bytes, if you have them; else a new ID, once you know the old is not yours",
     "NO_OUTCOME": "never sent by this version: see [Not built yet](#not-built-yet)",
     "STILL_IN_FLIGHT": "never sent by this version: see [Not built yet](#not-built-yet)",
     "PAST_WINDOW": "look in your own store and in InfluxDB for a token of this ID before you ask under a new one",
@@ -152,8 +152,8 @@ def status_table():
     return table(
         ("reason", "code", "about", "retry", "when", "what to do"),
         [
-            (code(reason) or "–", code(name), about, {"NONE": "–"}.get(retry, retry), sentence(when), sentence(ADVICE[cause]))
-            for cause, name, reason, about, retry, when in causes
+            (code(why) or "–", code(name), about, retry.replace("NONE", "–"), sentence(when), sentence(ADVICE[c]))
+            for c, name, why, about, retry, when in causes
         ],
     )
 
@@ -284,8 +284,8 @@ def limits_table():
             ("`request_id`, record key", f"1 to {character_limit('text_is_request_id')} of `A-Z a-z 0-9 . _ : -`"),
             ("`principal`", f"1 to {character_limit('text_is_principal')} of `a-z 0-9 . _ -`"),
             ("`service_id`", f"1 to {character_limit('text_is_service_id')} of `a-z 0-9 -`"),
-            ("`description`", f"1 to {character_limit('text_is_description')} bytes of UTF-8; no control character, no blank "
-             "at either end, not `[tokend/`"),
+            ("`description`", f"1 to {character_limit('text_is_description')} bytes of UTF-8; no control character, "
+             "no blank at either end, not `[tokend/`"),
             ("`permissions`", f"1 to {number(VALUES, 'PERMISSIONS_MOST'):,}, none twice"),
             ("a database's name", f"1 to {character_limit('text_is_database')} of `A-Z a-z 0-9 _ / -`"),
             ("ids of keys", f"1 to {number(VALUES, 'KEY_ID_BYTES_MOST')} of `A-Z a-z 0-9 . _ -`"),
@@ -296,7 +296,7 @@ def limits_table():
              f"{number('service/base/text.h', 'TEXT_SHOWN_BYTES')}, escaped"),
             ("an access token", f"{number('workers/job.h', 'JOB_ACCESS_TOKEN_MOST'):,} bytes"),
             ("attempts of unknown fate per request", f"{number('service/ticket.h', 'ATTEMPTS_UNKNOWN_MOST')}"),
-            ("a record kept whole among the dead letters", kib(number("service/pipeline_answer.c", "DEAD_LETTER_MOST"))),
+            ("a dead letter that is kept whole", kib(number("service/pipeline_answer.c", "DEAD_LETTER_MOST"))),
         ],
     )
 
@@ -323,18 +323,21 @@ def joined(sentences):
 
 def topics_table():
     """One row for each setting and value, whichever topics must have it."""
-    window = re.search(r'#define TOPIC_WINDOW "(\d+)"', source(POLICY_H))[1]
+    window = int(re.search(r'#define TOPIC_WINDOW "(\d+)"', source(POLICY_H))[1])
     merged = {}
     for role, setting, fit, value, weight, why in rows(POLICY_H, "TOPIC_POLICIES"):
-        told = f"at least {duration(int(window))}" if value == "TOPIC_WINDOW" else f"at least {value}" if fit == "AT_LEAST" else code(value)
+        value = duration(window) if value == "TOPIC_WINDOW" else value
+        told = f"at least {value}" if fit == "AT_LEAST" else code(value)
         topics, whys = merged.setdefault((setting, told, weight), ([], []))
         topics.append(role.lower())
         whys += [why] if why not in whys else []
     replicas = number(POLICY_H, "TOPIC_REPLICATION")
     shown = {"MUST": "refused", "SHOULD": "a warning"}
     body = [(code(s), ", ".join(t), told, shown[weight], joined(w)) for (s, told, weight), (t, w) in merged.items()]
-    body.append(("replication factor", "all", f"at least {replicas}", shown["SHOULD"], "the loss of a broker could lose what the topic holds"))
-    return table(("setting", "topics", "value", "else, at start", "why"), sorted(body, key=lambda row: row[3] != "refused"))
+    why = "the loss of a broker could lose what the topic holds"
+    body.append(("replication factor", "all", f"at least {replicas}", shown["SHOULD"], why))
+    body.sort(key=lambda row: row[3] != shown["MUST"])
+    return table(("setting", "topics", "value", "else, at start", "why"), body)
 
 
 # ---- tokenctl ------------------------------------------------------------------------------------------------------
@@ -355,9 +358,8 @@ def commands():
 
 
 def commands_table():
-    return table(
-        ("command", ""), [(code(f"tokenctl {name} {arguments}".rstrip()), summary) for name, arguments, summary in commands()]
-    )
+    told = [(code(f"tokenctl {name} {arguments}".rstrip()), summary) for name, arguments, summary in commands()]
+    return table(("command", ""), told)
 
 
 # ---- the blocks ----------------------------------------------------------------------------------------------------

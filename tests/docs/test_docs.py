@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Goal: what the documents say of the code is what the code says.
 
-Tables that are made from the code are compared with it; names of rules, files, targets, flags, keys, metrics, headers and
-fields are looked up; links are followed; the README's Python is run. Prose is nobody's to check: it is kept short.
+Tables that are made from the code are compared with it; names of rules, files, targets, flags, keys, metrics, headers
+and fields are looked up; links are followed; the README's Python is run. Prose is nobody's to check: it is kept short.
 """
 import hashlib
 import json
@@ -19,7 +19,7 @@ import table  # noqa: E402
 ROOT = table.ROOT
 README, PROTOCOL = (table.source(name) for name in table.DOCUMENTS)
 TOKEN_PROTO = "proto/tokend/v1/token.proto"
-DOCUMENTS = ["README.md", "service/PROTOCOL.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("tests/**/README.md"))]
+DOCUMENTS = [*table.DOCUMENTS, *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("tests/**/README.md"))]
 
 
 def pieces(text):
@@ -128,13 +128,13 @@ def test_every_rule_number_resolves():
 # ---- files, links, targets, flags ----------------------------------------------------------------------------------
 
 FILE = re.compile(r"[\w./-]+\.(?:c|h|py|sh|md|proto|yaml|json)")
-MADE_ELSEWHERE = {"policy.yaml", "tokend.yaml", "tokenctl.yaml", "values.yaml", "ready.json"}  # by tokenctl init, by an operator
+MADE_BY_USERS = {"policy.yaml", "tokend.yaml", "tokenctl.yaml", "values.yaml", "ready.json"}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_files_named_exist(name):
     text, folder = table.source(name), (ROOT / name).parent
-    named = {s for s in spans(text) if FILE.fullmatch(s)} - MADE_ELSEWHERE
+    named = {s for s in spans(text) if FILE.fullmatch(s)} - MADE_BY_USERS
     assert {n for n in named if not (ROOT / n).exists() and not (folder / n).exists()} == set()
 
 
@@ -231,7 +231,7 @@ def policy_keys():
 
 def test_the_policy_is_told_whole():
     chapter = section(README, "Policy")
-    used = {k.split(".")[-1] for k in keys_of(example("policy.yaml"))} | {"signing_keys", "recipient_keys", "grants", "limits", "principals"}
+    used = {part.removesuffix("[]") for key in keys_of(example("policy.yaml")) for part in key.split(".")}
     assert used - policy_keys() == set()
     assert policy_keys() - used - set(spans(chapter)) == set()
 
@@ -266,7 +266,8 @@ def test_every_header_is_told():
     told = first_column(section(README, "Headers"))
     written = set(re.findall(r'\{ span_str\("([\w-]+)"\)', table.source("service/reply_headers.c")))
     c = table.source("service/headers.c")
-    read = set(re.findall(r'ROW\(\w+, "([\w-]+)"\)', c)) | set(re.findall(r'"([\w-]+)"', re.search(r"echoed_names\[\] = \{(.*?)\}", c)[1]))
+    echoed = re.search(r"echoed_names\[\] = \{(.*?)\}", c)[1]
+    read = set(re.findall(r'ROW\(\w+, "([\w-]+)"\)', c)) | set(re.findall(r'"([\w-]+)"', echoed))
     assert "tokend-signature" in written & read and "correlation-id" in read
     assert (read | written) - told == set()
 
@@ -280,12 +281,14 @@ def test_every_cause_of_a_dead_letter_is_told():
     assert "-reason" in headers and headers <= told
 
 
+DECLARATION = re.compile(r"\s*(?:(?:message|enum|service|rpc) |(?:repeated )?[\w.]+ \w+ = \d+;|[A-Z]\w* = \d+;)")
+
+
 @pytest.mark.parametrize("name", ["token", "journal"])
 def test_every_declaration_has_a_comment(name):
     lines, bare = table.source(f"proto/tokend/v1/{name}.proto").splitlines(), []
     for above, line in zip(lines, lines[1:]):
-        declares = re.match(r"\s*(?:(?:message|enum|service|rpc) |(?:repeated )?[\w.]+ \w+ = \d+;|[A-Z]\w* = \d+;)", line)
-        if declares and not above.strip().startswith("//"):
+        if DECLARATION.match(line) and not above.strip().startswith("//"):
             bare.append(line.strip())
     assert bare == []
 
@@ -315,7 +318,8 @@ def test_the_arithmetic_is_what_is_written(arithmetic):
     assert arithmetic["pae"](b"CreateTokenRequest", b"\x0a\x01r") == encoded
     assert arithmetic["fingerprint"](b"CreateTokenRequest", b"\x0a\x01r") == hashlib.sha256(encoded).digest()
     more = encoded + b" 2 k1 0 "
-    assert arithmetic["request_digest"](b"CreateTokenRequest", b"\x0a\x01r", b"k1", b"") == hashlib.sha256(more).digest()
+    digest = arithmetic["request_digest"](b"CreateTokenRequest", b"\x0a\x01r", b"k1", b"")
+    assert digest == hashlib.sha256(more).digest()
 
 
 def vectors(name):

@@ -33,7 +33,7 @@ def typed(session, folder):
 
 
 def test_a_cut_answer_costs_a_token_and_delivers_one(tmp_path):
-    assert all((BUILD / program).exists() for program in ("tokend", "tokenctl", "tokend-sandbox")), f"{BUILD} is not built"
+    assert {p.name for p in BUILD.glob("token*")} >= {"tokend", "tokenctl", "tokend-sandbox"}, f"{BUILD} is not built"
     (session,) = blocks(README, "sh")
     said = typed(session, tmp_path)
     delivered = re.findall(r"apiv1_[0-9a-f]{64}", said)
