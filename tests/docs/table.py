@@ -149,13 +149,11 @@ def advice_fits(causes):
 def status_table():
     causes = rows(STATUS_H, "STATUSES")
     advice_fits([c[0] for c in causes])
-    return table(
-        ("reason", "code", "about", "retry", "when", "what to do"),
-        [
-            (code(why) or "–", code(name), about, retry.replace("NONE", "–"), sentence(when), sentence(ADVICE[c]))
-            for c, name, why, about, retry, when in causes
-        ],
-    )
+    body = []
+    for cause, name, reason, about, retry, when in causes:
+        may = retry.replace("NONE", "–")
+        body.append((code(reason) or "–", code(name), about, may, sentence(when), sentence(ADVICE[cause])))
+    return table(("reason", "code", "about", "retry", "when", "what to do"), body)
 
 
 # ---- configuration -------------------------------------------------------------------------------------------------
