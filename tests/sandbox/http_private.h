@@ -14,7 +14,7 @@ struct exchange {
 	struct raw *raw;                /* NULL: libmicrohttpd writes the answer */
 
 	/* http_wait's, while suspended */
-	uint64_t due_boot_ms;           /* of a held call: when to look for its client again */
+	uint64_t due_boot_ms;           /* held, or raw: when to look for its client again */
 	struct exchange *next;
 };
 

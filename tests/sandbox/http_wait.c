@@ -12,7 +12,7 @@
 #include "tests/sandbox/http_private.h"
 
 #define TICK_MS 5
-#define LOOK_MS 50              /* how often a held call's client is looked for */
+#define LOOK_MS 50              /* how often the client of a call without an end in sight is looked for */
 
 static struct {
 	pthread_mutex_t lock;
@@ -25,7 +25,7 @@ static struct {
 
 enum which { WHICH_DUE, WHICH_HELD, WHICH_ALL };
 
-/* Has a held call's client closed? libmicrohttpd does not poll a suspended connection, so nobody else would see it. */
+/* Has its client closed? libmicrohttpd does not poll a suspended connection, so nobody else would see it. */
 static bool
 gone(struct exchange *x, uint64_t now)
 {
@@ -43,7 +43,7 @@ static bool
 is_due(struct exchange *x, uint64_t now)
 {
 	if (x->raw != NULL)
-		return !http_raw_step(x, now);
+		return !http_raw_step(x, now) || gone(x, now);
 	return x->request.hold ? gone(x, now) : x->due_boot_ms <= now;
 }
 
@@ -99,7 +99,7 @@ void
 http_wait_suspend(struct exchange *x)
 {
 	pthread_mutex_lock(&waiting.lock);
-	x->due_boot_ms = clock_boot_ms() + x->request.delay_ms;
+	x->due_boot_ms = clock_boot_ms() + (x->raw == NULL ? x->request.delay_ms : 0);
 	x->next = waiting.first;
 	waiting.first = x;
 	waiting.count++;

@@ -116,18 +116,34 @@ def test_drip(sandbox, commit):
     assert len(sandbox.tokens()) == commit and sandbox.posts()[0]["answered"]
 
 
-def test_a_drip_is_a_byte_a_second_and_begins_with_the_headers(sandbox):
-    sandbox.fault(fault="drip")
+def wait_in_flight(sandbox, n):
+    until(f"{n} calls in flight", lambda: sandbox.summary()["in_flight"] == n)
+
+
+def begin(sandbox):
     c = http.client.HTTPConnection(*sandbox.address, timeout=20)
     c.request("POST", DEDICATED, b'{"description": "d"}', {"Authorization": BEARER})
+    return c, c.getresponse()
+
+
+def test_a_drip_is_a_byte_a_second(sandbox):
+    sandbox.fault(fault="drip")
     begun = time.monotonic()
-    r = c.getresponse()
-    assert r.status == 200 and time.monotonic() - begun < 0.9
-    assert r.read(1) == b"{" and time.monotonic() - begun >= 0.9
+    c, r = begin(sandbox)
+    assert r.read(1) == b"{" and time.monotonic() - begun >= 0.99
+    r.close()
+    c.close()
+    wait_in_flight(sandbox, 0)
+
+
+def test_a_drip_begins_with_the_headers_and_ends_with_its_client(sandbox):
+    sandbox.fault(fault="drip", drip_ms=3600000)
+    c, r = begin(sandbox)
+    assert r.status == 200 and int(r.getheader("Content-Length")) > 200
     assert not sandbox.posts()[0]["answered"] and sandbox.summary()["in_flight"] == 1
     r.close()
     c.close()
-    until("the drip ends with its client", lambda: sandbox.summary()["in_flight"] == 0)
+    wait_in_flight(sandbox, 0)
     assert not sandbox.posts()[0]["answered"]
 
 
@@ -135,10 +151,6 @@ def hold_one(sandbox):
     c = http.client.HTTPConnection(*sandbox.address, timeout=20)
     c.request("POST", DEDICATED, json.dumps({"description": "held"}), {"Authorization": BEARER})
     return c
-
-
-def wait_in_flight(sandbox, n):
-    until(f"{n} calls in flight", lambda: sandbox.summary()["in_flight"] == n)
 
 
 @pytest.mark.parametrize("commit", [False, True])
@@ -165,7 +177,7 @@ def test_a_hold_ends_when_its_client_goes_away(sandbox):
 
 
 def test_a_delay_is_not_released(sandbox):
-    sandbox.fault(fault="delay", delay_ms=600)
+    sandbox.fault(fault="delay", delay_ms=1500)
     answers = []
     caller = threading.Thread(target=lambda: answers.append(sandbox.create()[0]))
     begun = time.monotonic()
@@ -173,7 +185,7 @@ def test_a_delay_is_not_released(sandbox):
     wait_in_flight(sandbox, 1)
     assert sandbox.ask("POST", "control", "/control/release")[1] == {"released": 0}
     caller.join()
-    assert answers == [200] and time.monotonic() - begun >= 0.59
+    assert answers == [200] and time.monotonic() - begun >= 1.49
 
 
 @pytest.mark.parametrize("operation, method, path", [("create", "POST", DEDICATED), ("list", "GET", DEDICATED)])
@@ -213,9 +225,9 @@ def test_late(sandbox):
 def test_late_comes_by_itself(sandbox):
     sandbox.fault(fault="late", late_ms=300)
     before = time.time()
-    assert sandbox.create()[0] == 504 and sandbox.listed() == []
+    assert sandbox.create()[0] == 504
     (token_id,) = until("it comes", sandbox.listed)
-    assert time.time() - before >= 0.3
+    assert time.time() - before >= 0.298      # the clock of the store has milliseconds
     token = sandbox.tokens()[token_id]
     assert token["created_ms"] >= before * 1000 + 299 and sandbox.posts()[0]["committed_ms"] == token["created_ms"]
 
@@ -262,8 +274,10 @@ def test_lag(sandbox):
 
 def test_lag_ends_by_itself_and_goes_with_a_cut(sandbox):
     sandbox.fault(fault="cut", commit=True, lag_ms=300)
-    assert sandbox.plain_bytes() == (b"", "FIN") and sandbox.listed() == [] and len(sandbox.tokens()) == 1
+    before = time.time()
+    assert sandbox.plain_bytes() == (b"", "FIN") and len(sandbox.tokens()) == 1
     until("it can be listed", sandbox.listed)
+    assert time.time() - before >= 0.298      # the clock of the store has milliseconds
     (token,) = sandbox.tokens().values()
     assert token["listable_ms"] == token["created_ms"] + 300
 
