@@ -201,7 +201,8 @@ settle(const struct asking *a, enum activation what, const char *url, uint64_t s
 		    "--wait-active: %s answers %s, which says nothing of a token; give the address that it points to",
 		    shown, last_answer(a, room));
 	return err_set(ret_err, ERR_RETRY,
-	    "the token is not active yet after %.1f s; the last answer of %s: %s", seconds, shown, last_answer(a, room));
+	    "the token is not active yet after %.1f s; the last answer of %s: %s", seconds, shown,
+	    last_answer(a, room));
 }
 
 int

@@ -18,10 +18,10 @@ struct ask_flags {
 
 /* Rows for a command whose own struct has a struct ask_flags as that member. */
 #define ASK_ROWS(structure, member) \
-	{ "read-database", 0, OPTION_LIST, offsetof(structure, member.permissions), TOKEND__V1__ACTION__READ, "NAME", \
-	    "the token may query it; * for every database; repeatable" }, \
-	{ "write-database", 0, OPTION_LIST, offsetof(structure, member.permissions), TOKEND__V1__ACTION__WRITE, "NAME", \
-	    "the token may write to it; * for every database; repeatable" }, \
+	{ "read-database", 0, OPTION_LIST, offsetof(structure, member.permissions), TOKEND__V1__ACTION__READ, \
+	    "NAME", "the token may query it; * for every database; repeatable" }, \
+	{ "write-database", 0, OPTION_LIST, offsetof(structure, member.permissions), TOKEND__V1__ACTION__WRITE, \
+	    "NAME", "the token may write to it; * for every database; repeatable" }, \
 	{ "expires-at", 0, OPTION_TEXT, offsetof(structure, member.expires_at), 0, "TIME", \
 	    "RFC 3339, or with +0000 as date +%z prints it; without it the token never expires" }, \
 	{ "json", 0, OPTION_TEXT, offsetof(structure, member.json), 0, "FILE", \

@@ -18,7 +18,7 @@ enum command_exit {
 	EXIT_DONE = 0,
 	EXIT_REFUSED = 1,               /* the service said no; or what was looked at is not as it should be */
 	EXIT_USAGE = 2,                 /* the command line, or something on this machine, is wrong; nothing was sent */
-	EXIT_NO_REPLY = 3               /* not finished; what was asked may still happen, or has, and how to go on is told */
+	EXIT_NO_REPLY = 3               /* not finished; what was asked may happen yet, or has; how to go on is told */
 };
 
 /* The flags of every command. Strings are NULL when not given. */
@@ -46,7 +46,7 @@ struct command {
 	const char *name;               /* "token create" */
 	const char *arguments;          /* "DESCRIPTION"; "" when it takes none */
 	const char *summary;            /* one line */
-	const char *about;              /* paragraphs, blank lines between them; lines that begin with blanks stay lines */
+	const char *about;              /* paragraphs, blank lines between; lines that begin with blanks stay lines */
 	const struct option *options;
 	size_t n_options;
 	size_t options_bytes;           /* of the struct that the options fill; it is zeroed first */

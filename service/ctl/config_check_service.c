@@ -54,7 +54,8 @@ check_clusters(struct config_check *c, const struct config_check_service *s)
 	for (size_t i = 0; i < s->config->n_clusters; i++) {
 		const struct cluster *cluster = &s->config->clusters[i];
 		struct err e;
-		struct secret *token = secret_read_file(cluster->management_token_file, MANAGEMENT_TOKEN_MOST, true, &e);
+		struct secret *token = secret_read_file(cluster->management_token_file, MANAGEMENT_TOKEN_MOST, true,
+		    &e);
 
 		if (token == NULL)
 			config_check_found(c, "%s: cluster %s: %s", s->path, cluster->name, e.text);
@@ -146,12 +147,14 @@ check_signing(struct config_check *c, const struct policy *policy, const struct 
 	struct err e;
 
 	if (known == NULL || strcmp(known->principal, p->principal) != 0)
-		config_check_found(c, "profile \"%s\" signs with the key %s, which the policy does not give to principal %s",
-		    p->name, p->signing_key.id, p->principal);
+		config_check_found(c,
+		    "profile \"%s\" signs with the key %s, which the policy does not give to principal %s", p->name,
+		    p->signing_key.id, p->principal);
 	else if (keys_read_signing(p->signing_key.file, &own, &e) == 0) {
 		if (memcmp(own.public_key, known->public_key, KEYS_BYTES) != 0)
-			config_check_found(c, "profile \"%s\": the policy knows another key by the name %s than %s holds",
-			    p->name, p->signing_key.id, p->signing_key.file);
+			config_check_found(c,
+			    "profile \"%s\": the policy knows another key by the name %s than %s holds", p->name,
+			    p->signing_key.id, p->signing_key.file);
 		keys_wipe(&own);
 	}
 }
@@ -164,12 +167,14 @@ check_box(struct config_check *c, const struct policy *policy, const struct prof
 	struct err e;
 
 	if (known == NULL)
-		config_check_found(c, "profile \"%s\" has replies sealed to the key %s, which the policy does not give to "
-		    "principal %s", p->name, p->box_key.id, p->principal);
+		config_check_found(c,
+		    "profile \"%s\" has replies sealed to the key %s, which the policy does not give to principal %s",
+		    p->name, p->box_key.id, p->principal);
 	else if (keys_read_box(p->box_key.file, &own, &e) == 0) {
 		if (memcmp(own.public_key, known->public_key, KEYS_BYTES) != 0)
-			config_check_found(c, "profile \"%s\": the policy knows another key by the name %s than %s holds",
-			    p->name, p->box_key.id, p->box_key.file);
+			config_check_found(c,
+			    "profile \"%s\": the policy knows another key by the name %s than %s holds", p->name,
+			    p->box_key.id, p->box_key.file);
 		keys_wipe(&own);
 	}
 }

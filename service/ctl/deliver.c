@@ -98,7 +98,8 @@ deliver_token(const struct invocation *v, const struct deliver_flags *f, const s
 	if (f->wait_active != NULL)
 		result = activation_wait(f->wait_active, r->secret->access_token, v->globals->timeout_ms, &e);
 	if (result == 0)
-		result = f->command != NULL ? child_run(f->command, r->secret->access_token, &e) : print(f, r, where, &e);
+		result = f->command != NULL ? child_run(f->command, r->secret->access_token, &e) :
+		    print(f, r, where, &e);
 	if (result == 0) {
 		if (f->out != NULL)
 			output_say("the token stands in %s", f->out);

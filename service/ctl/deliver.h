@@ -20,7 +20,8 @@ struct deliver_flags {
 	{ "format", 0, OPTION_TEXT, offsetof(structure, member.format), 0, "table|json|token", \
 	    "how to print the token (default table; with --out and --exec the token alone)" }, \
 	{ "out", 0, OPTION_TEXT, offsetof(structure, member.out), 0, "FILE", \
-	    "write it to a new file that you alone can read, instead of standard output; never over an existing one" }, \
+	    "write it to a new file that you alone can read, instead of standard output; never over an " \
+	    "existing one" }, \
 	{ "wait-active", 0, OPTION_TEXT, offsetof(structure, member.wait_active), 0, "URL", \
 	    "hand the token over only when URL has stopped answering 401 to it; --timeout is for this waiting, too; " \
 	    "https, or http on this machine" }, \

@@ -281,7 +281,8 @@ run(struct invocation *v)
 	struct err e;
 
 	if (v->n_words > 1)
-		return output_usage("init takes one directory, not \"%s\" too", text_shown(span_str(v->words[1]), room));
+		return output_usage("init takes one directory, not \"%s\" too",
+		    text_shown(span_str(v->words[1]), room));
 	set_defaults(t, v->globals, v->arena);
 	t->state_dir = v->n_words > 0 ? "state" : NULL;
 	if (check(t, &e) != 0 || make(&m, &e) != 0)
@@ -309,9 +310,9 @@ const struct command init_command = {
 	.arguments = "[DIR]",
 	.summary = "make keys, policy and configuration for a service and a first requester",
 	.about =
-	    "Writes six files, none of them over an existing one, readable by you alone. DIR is by default where --config "
-	    "points to. The cluster is named by --cluster (default main), a dedicated one told by --account and "
-	    "--cluster-uuid.\n",
+	    "Writes six files, none of them over an existing one, readable by you alone. DIR is by default where "
+	    "--config points to. The cluster is named by --cluster (default main), a dedicated one told by --account "
+	    "and --cluster-uuid.\n",
 	.options = rows,
 	.n_options = sizeof(rows) / sizeof(rows[0]),
 	.options_bytes = sizeof(struct templates),

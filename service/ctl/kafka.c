@@ -95,7 +95,8 @@ check_partitions(struct line *l, const char *topic, struct err *ret_err)
 	rd_kafka_topic_destroy(rkt);
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		(void)rd_kafka_poll(l->consumer, 0);            /* may bring the reason */
-		return fail(l, ERR_RETRY, "the brokers that kafka in the profile names do not answer", rd_kafka_err2str(e), ret_err);
+		return fail(l, ERR_RETRY, "the brokers that kafka in the profile names do not answer",
+		    rd_kafka_err2str(e), ret_err);
 	}
 	e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	found = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
@@ -142,10 +143,11 @@ find_end(struct line *l, int64_t *ret_offset, struct err *ret_err)
 static int
 start_reading(struct line *l, struct err *ret_err)
 {
-	int64_t from;
+	int64_t from = 0;
 	rd_kafka_resp_err_t e;
+	int found = l->x->since_wall_ms != 0 ? find_since(l, &from, ret_err) : find_end(l, &from, ret_err);
 
-	if ((l->x->since_wall_ms != 0 ? find_since : find_end)(l, &from, ret_err) != 0)
+	if (found != 0)
 		return -1;
 	l->replies = rd_kafka_topic_new(l->consumer, l->x->profile->topics.replies, NULL);
 	if (rd_kafka_consume_start(l->replies, l->home, from) == 0)
@@ -320,7 +322,9 @@ connect_line(struct line *l, struct err *ret_err)
 		return -1;
 	if (x->send && check_partitions(l, x->profile->topics.requests, ret_err) != 0)
 		return -1;
-	if (x->wait && (check_partitions(l, x->profile->topics.replies, ret_err) != 0 || start_reading(l, ret_err) != 0))
+	if (x->wait && check_partitions(l, x->profile->topics.replies, ret_err) != 0)
+		return -1;
+	if (x->wait && start_reading(l, ret_err) != 0)
 		return -1;
 	return x->send ? open_producer(l, ret_err) : 0;
 }

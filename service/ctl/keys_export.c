@@ -92,7 +92,8 @@ run(struct invocation *v)
 
 static const struct command_note examples[] = {
 	{ "tokenctl keys export --tokend-config /etc/tokend/tokend.yaml", "The key that the service uses:" },
-	{ "tokenctl keys export tokend-1=signing.key tokend-2=next.key", "While keys rotate, the current one and the next:" },
+	{ "tokenctl keys export tokend-1=signing.key tokend-2=next.key",
+	    "While keys rotate, the current one and the next:" },
 	{ NULL, NULL }
 };
 

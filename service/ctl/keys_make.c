@@ -56,8 +56,9 @@ check(const struct invocation *v, const struct kind **ret_kind, struct err *ret_
 	size_t i = 0;
 
 	if (v->n_words != 2)
-		return err_set(ret_err, ERR_REFUSE, "keys make wants two words: signing, box or service, and a FILE; there "
-		    "%s %d", v->n_words == 1 ? "is" : "are", v->n_words);
+		return err_set(ret_err, ERR_REFUSE,
+		    "keys make wants two words: signing, box or service, and a FILE; there %s %d",
+		    v->n_words == 1 ? "is" : "are", v->n_words);
 	while (i < KINDS && strcmp(v->words[0], kinds[i].name) != 0)
 		i++;
 	if (i == KINDS)
@@ -86,7 +87,8 @@ check_id(const char *id, struct err *ret_err)
 
 	if (id[0] != '\0' && strlen(id) <= ID_MOST && text_only(span_str(id), ID_CHARACTERS))
 		return 0;
-	return err_set(ret_err, ERR_REFUSE, "the key's id \"%s\" is not 1 to %d of A-Z a-z 0-9 . _ -; choose one with --id",
+	return err_set(ret_err, ERR_REFUSE,
+	    "the key's id \"%s\" is not 1 to %d of A-Z a-z 0-9 . _ -; choose one with --id",
 	    text_shown(span_str(id), shown), ID_MOST);
 }
 
@@ -97,8 +99,8 @@ print(const struct kind *k, const char *id, const char *path, const char *public
 	char fingerprint[KEYS_FINGERPRINT_ROOM], whole[PATH_MAX];
 
 	(void)text_parse_base64(span_str(public_key), bytes, sizeof(bytes));
-	printf("file         %s\nkind         %s\nid           %s\npublic       %s\nfingerprint  %s\n\n", path, k->name, id,
-	    public_key, keys_fingerprint(bytes, fingerprint));
+	printf("file         %s\nkind         %s\nid           %s\n", path, k->name, id);
+	printf("public       %s\nfingerprint  %s\n\n", public_key, keys_fingerprint(bytes, fingerprint));
 	printf("%s:\n      - %s\n", k->public_place, k->known_as(id, public_key, a));
 	printf("%s:\n    %s: %s\n", k->private_place, k->private_member,
 	    templates_key_file(id, realpath(path, whole) != NULL ? whole : path, a));

@@ -89,8 +89,10 @@ print(const char *file, const struct known *k, struct err *ret_err)
 {
 	bool either = k->signing && k->box;
 
-	printf("file         %s\nkind         %s%s%s%s\n", file, either ? "signing or box" : k->signing ? "signing" : "box",
-	    k->where != NULL ? " (" : "", k->where != NULL ? k->where : "", k->where != NULL ? ")" : "");
+	printf("file         %s\nkind         %s", file, either ? "signing or box" : k->signing ? "signing" : "box");
+	if (k->where != NULL)
+		printf(" (%s)", k->where);
+	printf("\n");
 	if (k->id != NULL)
 		printf("id           %s\n", k->id);
 	if (k->signing && print_public(file, either ? " (as a signing key)" : "", keys_read_signing, ret_err) != 0)

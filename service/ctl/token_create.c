@@ -40,7 +40,8 @@ prepare(const struct invocation *v, const struct profile **ret_profile, struct k
 
 	if (f->no_wait && deliver_wanted(&f->deliver))
 		return err_set(ret_err, ERR_REFUSE,
-		    "with --no-wait no token comes back: --format, --out, --wait-active and --exec belong to token open");
+		    "with --no-wait no token comes back: --format, --out, --wait-active and --exec belong to "
+		    "token open");
 	if (deliver_check(&f->deliver, ret_err) != 0 ||
 	    profile_load(g->config, g->profile, v->arena, ret_profile, ret_err) != 0 ||
 	    keys_read_box((*ret_profile)->box_key.file, ret_box, ret_err) != 0)
@@ -72,12 +73,13 @@ static const struct command_note examples[] = {
 	    "Both rights on one database:" },
 	{ "tokenctl token create --read-database \"*\" \"Read-only token for all databases\"",
 	    "One right on all of them:" },
-	{ "tokenctl token create --read-database DB --expires-at $(date -d \"+7 days\" +\"%Y-%m-%dT%H:%M:%S%z\") \"A week\"",
+	{ "tokenctl token create --read-database DB --expires-at $(date -d \"+7 days\" +\"%Y-%m-%dT%H:%M:%S%z\") "
+	    "\"A week\"",
 	    "For seven days:" },
 	{ "tokenctl token create --json body.json --out token",
 	    "What was a curl --data body, into a new file:" },
-	{ "tokenctl token create --read-database DB --wait-active \"https://HOST/query?db=DB\" \"For the agent\" --exec "
-	    "vault kv put secret/agent token=-",
+	{ "tokenctl token create --read-database DB --wait-active \"https://HOST/query?db=DB\" \"For the agent\" "
+	    "--exec vault kv put secret/agent token=-",
 	    "Once InfluxDB takes it, straight into a secret store:" },
 	{ NULL, NULL }
 };

@@ -333,7 +333,8 @@ run(struct invocation *v)
 	struct err e;
 
 	if (v->n_words > 0)
-		return output_usage("topics create takes flags only, not \"%s\"", text_shown(span_str(v->words[0]), room));
+		return output_usage("topics create takes flags only, not \"%s\"",
+		    text_shown(span_str(v->words[0]), room));
 	if (f->min_insync > c.replication_factor)
 		return output_usage("--min-insync %d is above --replication-factor %d: nothing could ever be written",
 		    (int)f->min_insync, (int)c.replication_factor);

@@ -162,7 +162,8 @@ wanted_message(const struct wanted *w, int64_t now, struct arena *a, Tokend__V1_
 			return err_set(ret_err, ERR_REFUSE,
 			    "%s%sthe description \"%s\" is not 1 to 200 bytes of UTF-8 without control "
 			    "characters, without a blank at either end and without \"[tokend/\"",
-			    w->source != NULL ? w->source : "", w->source != NULL ? ": " : "", text_shown(span_str(w->description), room));
+			    w->source != NULL ? w->source : "", w->source != NULL ? ": " : "",
+			    text_shown(span_str(w->description), room));
 		m->description = copy(w->description, a);
 	}
 	if (read_permissions(w, m, a, ret_err) != 0 || read_target(w, m, a, ret_err) != 0 ||

@@ -56,8 +56,8 @@ read_permissions(const cJSON *list, struct arena *a, struct wanted *w, struct er
 
 	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
 		return err_set(ret_err, ERR_REFUSE,
-		    "%s: permissions must be a list of at least one {\"action\": …, \"resource\": …}: a token without "
-		    "any may do nothing", w->source);
+		    "%s: permissions must be a list of at least one {\"action\": …, \"resource\": …}: "
+		    "a token without any may do nothing", w->source);
 	w->permissions.items = arena_alloc(a, (size_t)cJSON_GetArraySize(list) * sizeof(*w->permissions.items));
 	cJSON_ArrayForEach(object, list) {
 		const char *place = arena_text(a, "%s: permissions[%zu]", w->source, n);

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for the service, for tests of a requester alone: an embedded Kafka (librdkafka's mock cluster) and just enough of
-the contract to answer one request, honestly or not. Written from the contract, without any of the service's code, so that it
-also tells when both programs agree on something that the contract does not say.
+"""A stand-in for the service, for tests of a requester alone: an embedded Kafka (librdkafka's mock cluster) and just
+enough of the contract to answer one request, honestly or not. Written from the contract, without any of the service's
+code, so that it also tells when both programs agree on something that the contract does not say.
 
-The mock cluster shows uncommitted records and writes no markers: this is for the requester's logic, not for its guarantees.
+The mock cluster shows uncommitted records and writes no markers: this is for the requester's logic, not for its
+guarantees.
 """
+
 import base64
 import ctypes
 import ctypes.util
@@ -30,7 +32,9 @@ def fingerprint(body):
 
 
 def digest(body, key_id, signature):
-    return hashlib.sha256(pae(REQUEST_TYPE, body) + b" %d %s %d %s" % (len(key_id), key_id, len(signature), signature)).digest()
+    return hashlib.sha256(
+        pae(REQUEST_TYPE, body) + b" %d %s %d %s" % (len(key_id), key_id, len(signature), signature)
+    ).digest()
 
 
 def seal(plain, public):
@@ -76,7 +80,7 @@ def fields(body):
         value = number()
         if key & 7 == 2:
             at += value
-            value = body[at - value:at]
+            value = body[at - value : at]
         found.append((key >> 3, value))
     return found
 
@@ -98,29 +102,44 @@ class Request:
         self.box_key_id = dict(fields(one[10]))[1].decode()
 
     def signature_verifies(self, public):
-        Ed25519PublicKey.from_public_bytes(public).verify(base64.b64decode(self.headers["tokend-signature"]),
-                                                          pae(REQUEST_TYPE, self.body))
+        Ed25519PublicKey.from_public_bytes(public).verify(
+            base64.b64decode(self.headers["tokend-signature"]), pae(REQUEST_TYPE, self.body)
+        )
         return True
 
 
 class StandIn:
-    """One mock cluster with six partitions a topic. answer(request) says what is published: a list of (headers, value)."""
+    """One mock cluster. answer(request) says what is published, a list of (headers, value); answered counts them."""
 
     def __init__(self, partitions=6):
-        self.producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "ignored", "log_level": 0,
-                                  "linger.ms": 0, "allow.auto.create.topics": True})
+        self.producer = Producer(
+            {
+                "test.mock.num.brokers": 1,
+                "bootstrap.servers": "ignored",
+                "log_level": 0,
+                "linger.ms": 0,
+                "allow.auto.create.topics": True,
+            }
+        )
         broker = next(iter(self.producer.list_topics(timeout=10).brokers.values()))
         self.bootstrap = f"{broker.host}:{broker.port}"
         self.partitions = partitions
-        self.requests, self.answer, self.stopped = [], lambda request: [], False
-        for topic in ("tokend.requests", "tokend.replies"):     # a first look creates a topic of four partitions
+        self.requests, self.answer, self.answered, self.stopped = [], lambda request: [], 0, False
+        for topic in ("tokend.requests", "tokend.replies"):  # a first look creates a topic of four partitions
             self.producer.list_topics(topic, timeout=10)
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
     def serve(self):
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "stand-in", "fetch.wait.max.ms": 10,
-                             "log_level": 0, "auto.offset.reset": "earliest"})
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "stand-in",
+                "fetch.wait.max.ms": 10,
+                "log_level": 0,
+                "auto.offset.reset": "earliest",
+            }
+        )
         consumer.assign([TopicPartition("tokend.requests", p, 0) for p in range(self.partitions)])
         while not self.stopped:
             message = consumer.poll(0.05)
@@ -129,9 +148,11 @@ class StandIn:
             request = Request(message)
             self.requests.append(request)
             for headers, value in self.answer(request):
-                self.producer.produce("tokend.replies", key=message.key(), value=value, partition=message.partition(),
-                                      headers=headers)
+                self.producer.produce(
+                    "tokend.replies", key=message.key(), value=value, partition=message.partition(), headers=headers
+                )
             self.producer.flush(5)
+            self.answered += 1
         consumer.close()
 
     def stop(self):
@@ -153,7 +174,9 @@ class Service:
         headers = request.headers
         value = field(1, spoilt.get("request_id", request.request_id))
         value += field(2, spoilt.get("principal", request.principal))
-        value += field(3, spoilt.get("digest", digest(request.body, headers["tokend-key-id"], headers["tokend-signature"])))
+        value += field(
+            3, spoilt.get("digest", digest(request.body, headers["tokend-key-id"], headers["tokend-signature"]))
+        )
         value += varint(4 << 3 | 2) + varint(len(status)) + status
         if box:
             value += field(5, 1) + field(6, request.box_key_id) + field(7, box)

@@ -2,6 +2,7 @@
 """Goal: a token that exists is handed over to where it was meant and nowhere else, or the command that gets it again is
 printed, and works; a request and its reply may travel by any means, and are judged no less strictly for it.
 """
+
 import base64
 import contextlib
 import http.server
@@ -37,6 +38,15 @@ def answered(kafka, desk):
     return here
 
 
+def asked_for_later(kafka, here):
+    """Ask without waiting; the ID, once all of the answer stands in the topic."""
+    before = kafka.answered
+    done = asked(here, "--no-wait")
+    assert done.returncode == 0, done.stderr
+    until(lambda: kafka.answered > before)
+    return done.stdout.strip(), done.stderr
+
+
 def asked(here, *arguments, seconds=20):
     return create(here, "--read-database", "cpu", "for the agent", *arguments, seconds=seconds)
 
@@ -47,11 +57,11 @@ def command(here, *arguments, seconds=20):
 
 def the_command_that_was_printed(said, **more):
     """Run what tokenctl told people to paste, as a shell would."""
-    (line,) = [at[at.index("tokenctl token "):] for at in said.splitlines() if ": tokenctl token " in at]
+    (line,) = [at[at.index("tokenctl token ") :] for at in said.splitlines() if ": tokenctl token " in at]
     return subprocess.run([TOKENCTL, *shlex.split(line)[1:]], capture_output=True, text=True, timeout=60, **more)
 
 
-# ---- where the token goes ----------------------------------------------------------------------------------------------------
+# ---- where the token goes -------------------------------------------------------------------------------------------
 
 
 def test_the_token_alone(kafka, desk):
@@ -59,8 +69,14 @@ def test_the_token_alone(kafka, desk):
     assert (done.returncode, done.stdout) == (0, TOKEN + "\n") and TOKEN not in done.stderr
 
 
-@pytest.mark.parametrize("format, reads", [(None, lambda t: t.rstrip("\n")), ("json", lambda t: json.loads(t)["accessToken"]),
-                                           ("table", lambda t: t.split()[-1])])
+@pytest.mark.parametrize(
+    "format, reads",
+    [
+        (None, lambda t: t.rstrip("\n")),
+        ("json", lambda t: json.loads(t)["accessToken"]),
+        ("table", lambda t: t.split()[-1]),
+    ],
+)
 def test_into_a_new_file_of_one_s_own(kafka, desk, format, reads):
     here = answered(kafka, desk)
     out = here / "token"
@@ -74,7 +90,11 @@ def test_no_file_is_written_over_and_nothing_is_sent_for_one(kafka, desk):
     here = answered(kafka, desk)
     (here / "mine").write_text("mine")
     (here / "link").symlink_to(here / "nowhere")
-    for name, said in (("mine", "mine exists already"), ("link", "link exists already"), ("none/token", f"{here}/none/: No such")):
+    for name, said in (
+        ("mine", "mine exists already"),
+        ("link", "link exists already"),
+        ("none/token", f"{here}/none/: No such"),
+    ):
         done = asked(here, "--out", here / name, seconds=1)
         assert (done.returncode, done.stdout) == (2, "") and said in done.stderr
     assert (here / "mine").read_text() == "mine" and not (here / "state").exists() and kafka.requests == []
@@ -91,7 +111,9 @@ def test_a_program_gets_the_token_on_its_standard_input_and_nowhere_else(kafka, 
     assert TOKEN not in json.dumps([arguments, environment]) and TOKEN not in done.stderr
 
 
-@pytest.mark.parametrize("script, said", [("exit 7", "ended with exit status 7"), ("kill -9 $$", "was ended by signal 9")])
+@pytest.mark.parametrize(
+    "script, said", [("exit 7", "ended with exit status 7"), ("kill -9 $$", "was ended by signal 9")]
+)
 def test_a_program_that_fails_loses_no_token(kafka, desk, script, said):
     here = answered(kafka, desk)
     done = asked(here, "--exec", "sh", "-c", f"test -e {here}/mended || {{ {script}; }}; cat >{here}/got")
@@ -104,19 +126,22 @@ def test_a_program_that_fails_loses_no_token(kafka, desk, script, said):
     assert len({r.request_id for r in kafka.requests}) == 1
 
 
-@pytest.mark.parametrize("flags, said", [
-    (["--exec", "no-such-program"], 'there is no program "no-such-program"'),
-    (["--exec", "/etc/passwd"], 'there is no program "/etc/passwd" that can be run'),
-    (["--exec"], "--exec wants a command"),
-    (["--out", "f", "--exec", "cat"], "leave --out away"),
-    (["--format", "json", "--exec", "cat"], "leave --format away"),
-    (["--no-wait", "--out", "f"], "belong to token open"),
-    (["--wait-active", "http://influx.example/query?db=a"], "a token is sent to https://"),
-    (["--wait-active", "https://user:word@influx.example/"], "a token is sent to https://"),
-    (["--wait-active", "file:///etc/passwd"], "a token is sent to https://"),
-    (["--wait-active", "http://127.0.0.1.example/"], "a token is sent to https://"),
-    (["--wait-active", "frob\x1b"], r'"frob\x1b"'),
-])
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (["--exec", "no-such-program"], 'there is no program "no-such-program"'),
+        (["--exec", "/etc/passwd"], 'there is no program "/etc/passwd" that can be run'),
+        (["--exec"], "--exec wants a command"),
+        (["--out", "f", "--exec", "cat"], "leave --out away"),
+        (["--format", "json", "--exec", "cat"], "leave --format away"),
+        (["--no-wait", "--out", "f"], "belong to token open"),
+        (["--wait-active", "http://influx.example/query?db=a"], "a token is sent to https://"),
+        (["--wait-active", "https://user:word@influx.example/"], "a token is sent to https://"),
+        (["--wait-active", "file:///etc/passwd"], "a token is sent to https://"),
+        (["--wait-active", "http://127.0.0.1.example/"], "a token is sent to https://"),
+        (["--wait-active", "frob\x1b"], r'"frob\x1b"'),
+    ],
+)
 def test_what_could_not_be_handed_over_is_not_asked_for(kafka, desk, flags, said):
     here = answered(kafka, desk)
     done = asked(here, *flags, seconds=1)
@@ -125,7 +150,7 @@ def test_what_could_not_be_handed_over_is_not_asked_for(kafka, desk, flags, said
     assert not (here / "state").exists() and kafka.requests == []
 
 
-# ---- once it is active ----------------------------------------------------------------------------------------------------------
+# ---- once it is active ----------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -163,8 +188,9 @@ def test_a_token_is_handed_over_once_it_is_taken(kafka, desk, answers):
     assert TOKEN not in done.stderr
 
 
-@pytest.mark.parametrize("answer, said, at_once", [(401, "not active yet after 2.", False),
-                                                   (302, "which says nothing of a token", True)])
+@pytest.mark.parametrize(
+    "answer, said, at_once", [(401, "not active yet after 2.", False), (302, "which says nothing of a token", True)]
+)
 def test_a_token_that_is_not_active_yet_is_told_of_and_not_lost(kafka, desk, answer, said, at_once):
     here = answered(kafka, desk)
     with influx(answer) as (url, sent):
@@ -186,7 +212,7 @@ def test_nobody_there_counts_as_not_yet(kafka, desk):
     assert "not active yet" in done.stderr and "the last answer of http://127.0.0.1:1/: none: " in done.stderr
 
 
-# ---- ask now, fetch later -----------------------------------------------------------------------------------------------------
+# ---- ask now, fetch later -------------------------------------------------------------------------------------------
 
 
 def test_ask_now_and_fetch_later(kafka, desk):
@@ -195,21 +221,27 @@ def test_ask_now_and_fetch_later(kafka, desk):
     assert sent.returncode == 0, sent.stderr
     (identity,) = sent.stdout.split()
     assert sent.stdout == identity + "\n" and (here / "state" / f"{identity}.request").exists()
-    until(lambda: kafka.requests)
-    later = the_command_that_was_printed(sent.stderr)
+
+
+def test_what_was_asked_for_is_fetched_where_it_stands(kafka, desk):
+    here = answered(kafka, desk)
+    _, said = asked_for_later(kafka, here)
+    later = the_command_that_was_printed(said)
     assert later.returncode == 0, later.stderr
     assert later.stdout.split()[-1] == TOKEN
-    assert len(kafka.requests) == 1                                             # nothing was sent for it
+    assert len(kafka.requests) == 1  # nothing was sent for it
 
 
 def test_a_reply_that_is_not_there_yet_is_waited_for(kafka, desk):
     here, service = desk
     kafka.answer = lambda r: []
-    identity = asked(here, "--no-wait").stdout.strip()
-    until(lambda: kafka.requests)
-    waiting = subprocess.Popen([TOKENCTL, "--config", here / "tokenctl.yaml", "--timeout", "30s", "token", "open", "--request-id",
-                                identity], stdout=subprocess.PIPE, text=True)
-    time.sleep(0.3)                                                             # whether it reads already does not matter
+    identity, _ = asked_for_later(kafka, here)
+    waiting = subprocess.Popen(
+        [TOKENCTL, "--config", here / "tokenctl.yaml", "--timeout", "30s", "token", "open", "--request-id", identity],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.3)  # whether it reads already does not matter
     assert waiting.poll() is None
     kafka.answer = lambda r: [service.created(r, TOKEN)]
     assert command(here, "token", "create", "--request-id", identity, "--no-wait").returncode == 0
@@ -222,26 +254,30 @@ def test_a_refused_record_is_not_the_last_word(kafka, desk, behind, code):
 
     def answer(r):
         first = service.refused(r, 3, "CLOCK_SKEW", RECORD, 4, "too early")
-        return [first] + {"created": [service.created(r, TOKEN)], "nothing": [],
-                          "outcome": [service.refused(r, 7, "POLICY_DENIED", OUTCOME, 1, "no")]}[behind]
+        return [first] + {
+            "created": [service.created(r, TOKEN)],
+            "nothing": [],
+            "outcome": [service.refused(r, 7, "POLICY_DENIED", OUTCOME, 1, "no")],
+        }[behind]
 
     kafka.answer = answer
-    identity = asked(here, "--no-wait").stdout.strip()
-    until(lambda: kafka.requests)
+    identity, _ = asked_for_later(kafka, here)
     done = command(here, "token", "open", "--request-id", identity)
     assert done.returncode == code, done.stderr
     assert {"created": "created in cluster", "nothing": "CLOCK_SKEW", "outcome": "POLICY_DENIED"}[behind] in done.stderr
 
 
-@pytest.mark.parametrize("old, new, said", [
-    ('principal: "telemetry"', 'principal: "billing"', "is principal telemetry's to service tokend"),
-    ('service_id: "tokend"', 'service_id: "other"', "and the profile says principal telemetry, service other"),
-    ("telemetry-box-1", "telemetry-box-2", "the profile's box key telemetry-box-2 does not open"),
-])
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ('principal: "telemetry"', 'principal: "billing"', "is principal telemetry's to service tokend"),
+        ('service_id: "tokend"', 'service_id: "other"', "and the profile says principal telemetry, service other"),
+        ("telemetry-box-1", "telemetry-box-2", "the profile's box key telemetry-box-2 does not open"),
+    ],
+)
 def test_another_profile_s_request_is_neither_sent_nor_waited_for(kafka, desk, old, new, said):
     here = answered(kafka, desk)
-    identity = asked(here, "--no-wait").stdout.strip()
-    until(lambda: kafka.requests)
+    identity, _ = asked_for_later(kafka, here)
     path = here / "tokenctl.yaml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
@@ -260,7 +296,7 @@ def test_a_service_with_another_key_is_told_of(kafka, desk):
     assert "tokenctl keys export" in done.stderr and "token create --request-id" in done.stderr
 
 
-# ---- carried by other means -----------------------------------------------------------------------------------------------------
+# ---- carried by other means -----------------------------------------------------------------------------------------
 
 
 class Carried:
@@ -289,8 +325,12 @@ def make(here, *arguments):
 
 
 def reply_file(path, request, headers, value, **more):
-    document = {"key": request.request_id, "headers": {n: v.decode() for n, v in headers},
-                "value": base64.b64encode(value).decode(), **more}
+    document = {
+        "key": request.request_id,
+        "headers": {n: v.decode() for n, v in headers},
+        "value": base64.b64encode(value).decode(),
+        **more,
+    }
     path.write_text(json.dumps(document))
     return path
 
@@ -299,7 +339,9 @@ def test_a_request_carried_by_somebody_else_is_answered(kafka, desk):
     here = answered(kafka, desk)
     carried = Carried(make(here, "by hand").stdout)
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
-    producer.produce(carried.document["topic"], carried.value(), carried.key(), carried.partition(), headers=carried.headers())
+    producer.produce(
+        carried.document["topic"], carried.value(), carried.key(), carried.partition(), headers=carried.headers()
+    )
     producer.flush(10)
     until(lambda: kafka.requests)
     done = command(here, "token", "open", "--request-id", carried.document["key"])
@@ -315,7 +357,9 @@ def test_the_same_request_is_made_once(desk):
     assert again.stdout == (here / "record").read_text()
     other = tokenctl("--config", here / "tokenctl.yaml", "request", "make", "--request-id", "carried", "y")
     assert other.returncode == 2 and "the description was different" in other.stderr
-    over = tokenctl("--config", here / "tokenctl.yaml", "request", "make", "--request-id", "carried", "--out", here / "record")
+    over = tokenctl(
+        "--config", here / "tokenctl.yaml", "request", "make", "--request-id", "carried", "--out", here / "record"
+    )
     assert over.returncode == 2 and "exists already" in over.stderr
 
 
@@ -337,8 +381,16 @@ def test_a_reply_brought_by_somebody_else_is_opened(desk):
 
     (here / "value").write_bytes(value)
     signature = dict(headers)["tokend-signature"].decode()
-    bare = opened(here, "--request-id", request.request_id, "--header", f"tokend-signature={signature}", here / "value",
-                  "--out", here / "token")
+    bare = opened(
+        here,
+        "--request-id",
+        request.request_id,
+        "--header",
+        f"tokend-signature={signature}",
+        here / "value",
+        "--out",
+        here / "token",
+    )
     assert bare.returncode == 0, bare.stderr
     assert (here / "token").read_text() == TOKEN + "\n"
 
@@ -369,26 +421,33 @@ def test_a_reply_is_judged_as_strictly_as_one_from_kafka(desk):
 def test_a_refusal_brought_by_somebody_else(desk):
     here, service = desk
     request = Request(Carried(make(here, "x").stdout))
-    done = opened(here, reply_file(here / "r.json", request, *service.refused(request, 16, "UNKNOWN_KEY", RECORD, 2, "who?",
-                                                                              principal="")))
+    done = opened(
+        here,
+        reply_file(
+            here / "r.json", request, *service.refused(request, 16, "UNKNOWN_KEY", RECORD, 2, "who?", principal="")
+        ),
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert "UNAUTHENTICATED/UNKNOWN_KEY: who?" in done.stderr
     assert f"tokenctl request make --request-id {request.request_id}" in done.stderr
 
 
-@pytest.mark.parametrize("text, said", [
-    ("", "is empty"),
-    ("{", ":1:2: the JSON ends too early"),
-    ("[]", "must be a JSON object with key, headers and value"),
-    ('{"key": "k", "headers": {}}', "value is missing"),
-    ('{"headers": {}, "value": "AAAA"}', "key is missing"),
-    ('{"key": "k", "value": "AAAA"}', "headers must be an object"),
-    ('{"key": "k", "headers": {"a": 1}, "value": "AAAA"}', "the header a must be a string"),
-    ('{"key": "k", "headers": {}, "value": "A"}', "value is not base64"),
-    ('{"key": "k", "headers": {}, "headers": {}, "value": "AAAA"}', '"headers" stands twice'),
-    ('{"key": "a b", "headers": {}, "value": "AAAA"}', 'the key "a b" is no request ID'),
-    ('{"key": "gone", "headers": {}, "value": "AAAA"}', "there is no request gone in"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "is empty"),
+        ("{", ":1:2: the JSON ends too early"),
+        ("[]", "must be a JSON object with key, headers and value"),
+        ('{"key": "k", "headers": {}}', "value is missing"),
+        ('{"headers": {}, "value": "AAAA"}', "key is missing"),
+        ('{"key": "k", "value": "AAAA"}', "headers must be an object"),
+        ('{"key": "k", "headers": {"a": 1}, "value": "AAAA"}', "the header a must be a string"),
+        ('{"key": "k", "headers": {}, "value": "A"}', "value is not base64"),
+        ('{"key": "k", "headers": {}, "headers": {}, "value": "AAAA"}', '"headers" stands twice'),
+        ('{"key": "a b", "headers": {}, "value": "AAAA"}', 'the key "a b" is no request ID'),
+        ('{"key": "gone", "headers": {}, "value": "AAAA"}', "there is no request gone in"),
+    ],
+)
 def test_what_is_no_record_is_told_by_its_place(desk, text, said):
     here, _ = desk
     (here / "r.json").write_text(text)
@@ -397,18 +456,21 @@ def test_what_is_no_record_is_told_by_its_place(desk, text, said):
     assert said in done.stderr
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (["reply", "open"], "which reply?"),
-    (["reply", "open", "a", "b"], 'not "b" too'),
-    (["reply", "open", "none.json"], "cannot read none.json: No such file"),
-    (["reply", "open", "--header", "a=b", "none.json"], "--header goes with --request-id"),
-    (["reply", "open", "--request-id", "i", "--header", "ab", "none.json"], '--header "ab" is not NAME=TEXT'),
-    (["token", "open"], "--request-id ID is missing"),
-    (["token", "open", "--request-id", "a b"], '--request-id "a b"'),
-    (["token", "open", "--request-id", "gone"], "there is no request gone in"),
-    (["token", "open", "x"], 'not "x"'),
-    (["request", "make"], "a description is missing"),
-])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["reply", "open"], "which reply?"),
+        (["reply", "open", "a", "b"], 'not "b" too'),
+        (["reply", "open", "none.json"], "cannot read none.json: No such file"),
+        (["reply", "open", "--header", "a=b", "none.json"], "--header goes with --request-id"),
+        (["reply", "open", "--request-id", "i", "--header", "ab", "none.json"], '--header "ab" is not NAME=TEXT'),
+        (["token", "open"], "--request-id ID is missing"),
+        (["token", "open", "--request-id", "a b"], '--request-id "a b"'),
+        (["token", "open", "--request-id", "gone"], "there is no request gone in"),
+        (["token", "open", "x"], 'not "x"'),
+        (["request", "make"], "a description is missing"),
+    ],
+)
 def test_a_wrong_command_line_is_told_by_name(desk, arguments, said):
     here, _ = desk
     done = command(here, *arguments, seconds=1)

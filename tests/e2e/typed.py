@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of tokenctl type, and what they find in the files that it writes."""
+
 import base64
 import os
 import subprocess
@@ -18,12 +19,15 @@ ACCOUNT, CLUSTER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8
 
 def tokenctl(*arguments, home=None, **more):
     environment = {"PATH": os.environ["PATH"], "HOME": str(home or "/nonexistent"), "USER": "Some.Body+1"}
-    return subprocess.run([TOKENCTL, *map(str, arguments)], capture_output=True, text=True, timeout=60, env=environment, **more)
+    return subprocess.run(
+        [TOKENCTL, *map(str, arguments)], capture_output=True, text=True, timeout=60, env=environment, **more
+    )
 
 
 def init(directory, *more):
-    return tokenctl("init", directory, "--principal", "telemetry", "--product", "clustered", "--url", "http://127.0.0.1:1",
-                    *more)
+    return tokenctl(
+        "init", directory, "--principal", "telemetry", "--product", "clustered", "--url", "http://127.0.0.1:1", *more
+    )
 
 
 def raw(public):
@@ -56,7 +60,9 @@ def kafka():
 @pytest.fixture
 def desk(kafka, tmp_path):
     """A requester's directory for that Kafka, and the service that its profile believes."""
-    done = init(tmp_path, "--bootstrap", kafka.bootstrap, "--kafka", "fetch.wait.max.ms=10", "--partitions", kafka.partitions)
+    done = init(
+        tmp_path, "--bootstrap", kafka.bootstrap, "--kafka", "fetch.wait.max.ms=10", "--partitions", kafka.partitions
+    )
     assert done.returncode == 0, done.stderr
     box = raw(X25519PrivateKey.from_private_bytes(secret_of(tmp_path / "telemetry.box.key")).public_key())
     kafka.requests.clear()

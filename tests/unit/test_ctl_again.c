@@ -61,7 +61,8 @@ test_the_line_has_what_the_profile_and_the_delivery_need(void **state)
 	    "tokenctl token open --request-id id-1 --config '/a b/c.yaml' --profile other "
 	    "--wait-active 'https://h/q?db=a&b' --exec sh -c 'cat >x'");
 	assert_string_equal(again_line(&v, "token create", "id-1", &out),
-	    "tokenctl token create --request-id id-1 --config '/a b/c.yaml' --profile other --format json --out 'it'\\''s'");
+	    "tokenctl token create --request-id id-1 --config '/a b/c.yaml' --profile other --format json "
+	    "--out 'it'\\''s'");
 	g.profile = "default";
 	assert_string_equal(again_line(&v, "reply open", "id-1", NULL),
 	    "tokenctl reply open --request-id id-1 --config '/a b/c.yaml'");
@@ -86,7 +87,8 @@ test_what_a_status_says_of_a_token(void **state)
 {
 	static const struct { long status; enum activation what; } cases[] = {
 		{ 200, ACTIVATION_ACTIVE }, { 204, ACTIVATION_ACTIVE }, { 400, ACTIVATION_ACTIVE },
-		{ 403, ACTIVATION_ACTIVE }, { 404, ACTIVATION_ACTIVE }, { 401, ACTIVATION_NOT_YET }, { 408, ACTIVATION_NOT_YET },
+		{ 403, ACTIVATION_ACTIVE }, { 404, ACTIVATION_ACTIVE },
+		{ 401, ACTIVATION_NOT_YET }, { 408, ACTIVATION_NOT_YET },
 		{ 429, ACTIVATION_NOT_YET }, { 500, ACTIVATION_NOT_YET }, { 503, ACTIVATION_NOT_YET },
 		{ 301, ACTIVATION_UNKNOWN }, { 302, ACTIVATION_UNKNOWN }, { 399, ACTIVATION_UNKNOWN },
 	};
@@ -103,8 +105,8 @@ test_a_token_is_sent_to_safe_places_alone(void **state)
 		"http://127.0.0.1:8087/query?db=a", "http://localhost/", "http://[::1]:8087/", "HTTPS://h.example/" };
 	static const char *const unsafe[] = { "http://h.example/", "http://127.0.0.1.example/",
 		"http://127.0.0.1@h.example/", "https://u:p@h.example/", "https://u@h.example/", "ftp://127.0.0.1/",
-		"file:///etc/passwd", "h.example", "127.0.0.1", "", "http://", "http://localhost.example", "https:// h/",
-		"http://10.0.0.1/", "http://[::2]/" };
+		"file:///etc/passwd", "h.example", "127.0.0.1", "", "http://", "http://localhost.example",
+		"https:// h/", "http://10.0.0.1/", "http://[::2]/" };
 	struct err e;
 
 	(void)state;

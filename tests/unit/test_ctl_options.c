@@ -130,7 +130,8 @@ test_a_command_is_all_that_follows_and_no_more(void **state)
 	struct typed t;
 
 	(void)state;
-	assert_int_equal(parse(&t, OPTIONS_UNTIL_FIRST_WORD, "--name a --count 2 go x --loud --exec sh -c --loud y"), 0);
+	assert_int_equal(parse(&t, OPTIONS_UNTIL_FIRST_WORD, "--name a --count 2 go x --loud --exec sh -c --loud y"),
+	    0);
 	own.target = &t.flags;
 	assert_int_equal(options_parse(&own, 1, OPTIONS_ALL, t.argv, &t.argc, &t.arena, &t.err), 0);
 	ASSERT_WORDS(t.argv, t.argc, "go", "x");
