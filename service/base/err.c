@@ -17,6 +17,10 @@
 #include "service/base/span.h"
 #include "service/base/text.h"
 
+/* What err.h tells an analyzer is no way to define them. */
+#undef err_set
+#undef err_prefix
+
 /* Cut where a character ends, and keep it one line. */
 static void
 settle(char text[ERR_TEXT_BYTES])
