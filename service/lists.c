@@ -150,9 +150,9 @@ lists_returned(struct lists *l, struct job *job)
 }
 
 struct ticket *
-lists_served(struct lists *l, struct job *job)
+lists_served(struct lists *l, struct job *list)
 {
-	struct ticket **at = &l->lists[job->cluster].served, *t = *at;
+	struct ticket **at = &l->lists[list->cluster].served, *t = *at;
 
 	if (t != NULL) {
 		*at = t->line_next;

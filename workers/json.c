@@ -57,6 +57,6 @@ json_text(const cJSON *object, const char *name, struct span *ret_text)
 
 	if (!json_member(object, name, &m))
 		return false;
-	*ret_text = cJSON_IsString(m) ? span_str(m->valuestring) : span_of(NULL, 0);
+	*ret_text = m != NULL && cJSON_IsString(m) ? span_str(m->valuestring) : span_of(NULL, 0);
 	return true;
 }

@@ -51,7 +51,8 @@ log_setup(enum log_format format, enum log_level least)
 static void
 put(struct line *l, struct span bytes)
 {
-	memcpy(l->bytes + l->used, bytes.data, bytes.bytes);
+	if (bytes.bytes > 0)
+		memcpy(l->bytes + l->used, bytes.data, bytes.bytes);
 	l->used += bytes.bytes;
 }
 

@@ -30,7 +30,7 @@ struct options {
 	uint64_t seed;
 };
 
-/* Fill *ret from the command line, which it keeps pointing into. -1: go on; else the exit status: all has been said. */
-int options_read(int argc, char **argv, struct options *ret);
+/* Fill *o from the command line, which it keeps pointing into. -1: go on; else the exit status: all has been said. */
+int options_read(int argc, char **argv, struct options *o);
 
 #endif

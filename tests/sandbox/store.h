@@ -53,9 +53,9 @@ cJSON *store_create(struct store *s, uint64_t post, int64_t late_ms, int64_t lag
 /* The same answer, but there is no such token. */
 cJSON *store_pretend(struct store *s, uint64_t post);
 /* What will be answered to it (0: nothing), by which fault of which rule (NULL: none). rule is copied. */
-void store_planned(struct store *s, uint64_t post, int status, const char *fault, const char *rule);
+void store_planned(struct store *s, uint64_t number, int status, const char *fault, const char *rule);
 /* Was it answered, whole? */
-void store_answered(struct store *s, uint64_t post, bool whole);
+void store_answered(struct store *s, uint64_t number, bool whole);
 
 /* ---- tokens, as the API has them ---- */
 
