@@ -54,16 +54,15 @@ watermark_room(const struct watermark *w)
 static void
 grow(struct watermark *w, size_t need)
 {
-	struct watermark wider = *w;
+	struct watermark narrow = *w;
 
-	while (wider.room < need)
-		wider.room *= 2;
-	if ((wider.marks = malloc(wider.room)) == NULL)
+	while (w->room < need)
+		w->room *= 2;
+	if ((w->marks = malloc(w->room)) == NULL)
 		abort();
 	for (int64_t o = w->lowest; o < w->next; o++)
-		*mark_at(&wider, o) = *mark_at(w, o);
-	free(w->marks);
-	*w = wider;
+		*mark_at(w, o) = *mark_at(&narrow, o);
+	free(narrow.marks);
 }
 
 static void
