@@ -71,7 +71,7 @@ read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'f':
 			if (strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0) {
-				fprintf(stderr, "tokend: --log-format \"%s\": it is json or text\n", optarg);
+				(void)fprintf(stderr, "tokend: --log-format \"%s\": it is json or text\n", optarg);
 				return EXIT_USAGE;
 			}
 			o->format = strcmp(optarg, "text") == 0 ? LOG_TEXT : LOG_JSON;
@@ -80,26 +80,26 @@ read_options(int argc, char **argv, struct options *o)
 			for (level = 0; level < 4 && strcmp(optarg, levels[level]) != 0; level++)
 				;
 			if (level == 4) {
-				fprintf(stderr, "tokend: --log-level \"%s\": it is debug, info, warn or error\n", optarg);
+				(void)fprintf(stderr, "tokend: --log-level \"%s\": it is debug, info, warn or error\n", optarg);
 				return EXIT_USAGE;
 			}
 			o->level = (enum log_level)level;
 			break;
 		case 'h':
-			fputs(usage, stdout);
+			(void)fputs(usage, stdout);
 			return EXIT_SUCCESS;
 		case 'V':
 			printf("tokend %s (librdkafka %s)\n", TOKEND_VERSION, rd_kafka_version_str());
 			return EXIT_SUCCESS;
 		default:
-			fputs("tokend: see --help\n", stderr);
+			(void)fputs("tokend: see --help\n", stderr);
 			return EXIT_USAGE;
 		}
 	if (optind < argc || o->config == NULL) {
 		if (optind < argc)
-			fprintf(stderr, "tokend: unexpected argument \"%s\"; see --help\n", argv[optind]);
+			(void)fprintf(stderr, "tokend: unexpected argument \"%s\"; see --help\n", argv[optind]);
 		else
-			fputs("tokend: --config FILE is missing; see --help\n", stderr);
+			(void)fputs("tokend: --config FILE is missing; see --help\n", stderr);
 		return EXIT_USAGE;
 	}
 	return -1;
@@ -260,19 +260,19 @@ main(int argc, char **argv)
 	int status;
 
 	if (secret_process_harden(&locked_bytes, &e) != 0) {
-		fprintf(stderr, "tokend: %s\n", e.text);
+		(void)fprintf(stderr, "tokend: %s\n", e.text);
 		return EXIT_FAILURE;
 	}
 	if ((status = read_options(argc, argv, &o)) >= 0)
 		return status;
 	log_setup(o.format, o.level);
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	loop_signals(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (start(&o, locked_bytes, &e) == 0)
 		return EXIT_SUCCESS;
 	if (o.check)
-		fprintf(stderr, "tokend: %s\n", e.text);
+		(void)fprintf(stderr, "tokend: %s\n", e.text);
 	else
 		log_error("start", "tokend cannot go on", LOG_S("error", e.text));
 	return EXIT_FAILURE;

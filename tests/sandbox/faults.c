@@ -180,7 +180,7 @@ read_rule(const cJSON *o, uint64_t seed, uint64_t number, struct rule *r, struct
 
 	*r = nothing;
 	r->random = mix(mix(seed + 0x9e3779b97f4a7c15u) + number) | 1;
-	snprintf(r->action.name, sizeof r->action.name, "#%ju", (uintmax_t)number);
+	(void)snprintf(r->action.name, sizeof r->action.name, "#%ju", (uintmax_t)number);
 	if (!cJSON_IsObject(o))
 		return err_set(ret_err, ERR_REFUSE, "a rule is a JSON object");
 	cJSON_ArrayForEach(m, o)

@@ -222,7 +222,7 @@ http_error(struct http_request *r, int status, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(message, sizeof message, format, args);
+	(void)vsnprintf(message, sizeof message, format, args);
 	va_end(args);
 	cJSON_AddNumberToObject(e, "code", status);
 	cJSON_AddStringToObject(e, "message", message);
@@ -241,7 +241,7 @@ http_status(struct http_request *r, int status)
 {
 	char phrase[64];
 
-	snprintf(phrase, sizeof phrase, "%s", http_phrase(status));
+	(void)snprintf(phrase, sizeof phrase, "%s", http_phrase(status));
 	for (char *p = phrase; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
 	http_error(r, status, "%s", phrase);

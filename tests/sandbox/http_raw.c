@@ -33,19 +33,19 @@ http_raw_begin(struct exchange *x)
 
 	if (f == NULL)
 		abort();
-	fprintf(f, "HTTP/1.1 %d %s\r\n", r->status, http_phrase(r->status));
-	fflush(f);
+	(void)fprintf(f, "HTTP/1.1 %d %s\r\n", r->status, http_phrase(r->status));
+	(void)fflush(f);
 	status_line = raw->n;
 	if (r->retry_after[0] != '\0')
-		fprintf(f, "Retry-After: %s\r\n", r->retry_after);
+		(void)fprintf(f, "Retry-After: %s\r\n", r->retry_after);
 	if (r->location[0] != '\0')
-		fprintf(f, "Location: %s\r\n", r->location);
+		(void)fprintf(f, "Location: %s\r\n", r->location);
 	if (!r->endless)
-		fprintf(f, "Content-Length: %zu\r\n", body_bytes);
-	fprintf(f, "Content-Type: %s\r\nConnection: close\r\n\r\n", http_type(r));
-	fflush(f);
+		(void)fprintf(f, "Content-Length: %zu\r\n", body_bytes);
+	(void)fprintf(f, "Content-Type: %s\r\nConnection: close\r\n\r\n", http_type(r));
+	(void)fflush(f);
 	raw->head = raw->n;
-	fputs(http_body(r), f);
+	(void)fputs(http_body(r), f);
 	if (fclose(f) != 0)
 		abort();
 	if (r->endless && body_bytes > 0)

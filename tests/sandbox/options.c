@@ -85,7 +85,7 @@ static const struct option longs[] = {
 static int
 bad(const char *option, const char *value, const char *must_be)
 {
-	fprintf(stderr, "tokend-sandbox: --%s \"%s\": it must be %s\n", option, value, must_be);
+	(void)fprintf(stderr, "tokend-sandbox: --%s \"%s\": it must be %s\n", option, value, must_be);
 	return OPTIONS_USAGE;
 }
 
@@ -124,7 +124,7 @@ add_topic(struct options *o, const char *text)
 	if (colon != NULL && !number(colon + 1, 1, 10000, &n))
 		return bad("topic", text, "NAME or NAME:PARTITIONS, with 1 to 10000 partitions");
 	name = o->topic_names[o->n_topics];
-	snprintf(name, sizeof o->topic_names[0], "%.*s", (int)bytes, text);
+	(void)snprintf(name, sizeof o->topic_names[0], "%.*s", (int)bytes, text);
 	if (bytes > OPTIONS_TOPIC_MOST || !is_topic(name))
 		return bad("topic", text, "NAME or NAME:PARTITIONS, the NAME up to 249 letters, digits, '.', '_', '-'");
 	for (size_t i = 0; i < o->n_topics; i++)
@@ -252,13 +252,13 @@ read_option(struct options *o, int c)
 		faults_print_tables();
 		return EXIT_SUCCESS;
 	case O_HELP:
-		fputs(usage, stdout);
+		(void)fputs(usage, stdout);
 		return EXIT_SUCCESS;
 	case O_VERSION:
 		printf("tokend-sandbox %s\n", TOKEND_VERSION);
 		return EXIT_SUCCESS;
 	case '?':
-		fputs("tokend-sandbox: see --help\n", stderr);
+		(void)fputs("tokend-sandbox: see --help\n", stderr);
 		return OPTIONS_USAGE;
 	default:
 		return read_text(o, c);
@@ -304,7 +304,7 @@ options_read(int argc, char **argv, struct options *o)
 		if ((rc = read_option(o, c)) >= 0)
 			return rc;
 	if (optind < argc) {
-		fprintf(stderr, "tokend-sandbox: unexpected argument \"%s\"; see --help\n", argv[optind]);
+		(void)fprintf(stderr, "tokend-sandbox: unexpected argument \"%s\"; see --help\n", argv[optind]);
 		return OPTIONS_USAGE;
 	}
 	return complete(o);

@@ -58,7 +58,7 @@ add_url(cJSON *o, const char *name, const char *address, uint16_t port)
 {
 	char url[64];
 
-	snprintf(url, sizeof url, "http://%.40s:%u", address, port);
+	(void)snprintf(url, sizeof url, "http://%.40s:%u", address, port);
 	cJSON_AddStringToObject(o, name, url);
 }
 
@@ -97,7 +97,7 @@ tell_ready(const struct options *o, const char *bootstrap, struct ready *ready, 
 	cJSON_Delete(j);
 	if (!o->quiet) {
 		puts(text);
-		fflush(stdout);
+		(void)fflush(stdout);
 	}
 	rc = ready_write(ready, text, ret_err);
 	free(text);
@@ -122,7 +122,7 @@ run(struct options *o, struct err *ret_err)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	w.store = store_new(&o->store);
 	w.faults = faults_new(o->seed);
 	if (ready_new(o->ready_file, &ready, ret_err) != 0)
@@ -162,6 +162,6 @@ main(int argc, char **argv)
 		return rc;
 	if (run(&o, &e) == 0)
 		return EXIT_SUCCESS;
-	fprintf(stderr, "tokend-sandbox: %s\n", e.text);
+	(void)fprintf(stderr, "tokend-sandbox: %s\n", e.text);
 	return EXIT_FAILURE;
 }
