@@ -111,16 +111,17 @@ check_create(uint8_t flags, struct span original)
 {
 	const struct cluster *c = &harness_config()->clusters[(flags & CLUSTERED) != 0];
 	unsigned char *body = lease(original);
-	struct job job = asked(flags), before;
+	struct job job = asked(flags);
+	unsigned char before[sizeof(job)];
 	const char *wrong;
 
-	memcpy(&before, &job, sizeof(job));
+	memcpy(before, &job, sizeof(job));
 	wrong = answer_read_created(c, body, original.bytes, &job);
 	if (wrong == NULL) {
 		check_created(&job, original, body);
 	} else {
 		HOLDS(strncmp(wrong, "the answer", 10) == 0);
-		HOLDS(memcmp(&before, &job, sizeof(job)) == 0);
+		HOLDS(span_equal(span_of(before, sizeof(before)), span_of(&job, sizeof(job))));
 	}
 	free(body);
 }

@@ -51,6 +51,15 @@ struct world {
 	uint64_t seq;
 };
 
+/* Around zero, so that they meet. */
+static int64_t
+feed_offset(struct feed *f)
+{
+	int64_t b = feed_byte(f);
+
+	return b < 0x80 ? b : b - 0x100;
+}
+
 static struct known *
 known(struct world *w, uint64_t hash)
 {
@@ -161,7 +170,7 @@ made_record(struct world *w)
 		closed[i] = (struct attempt){ .number = (uint32_t)i, .cluster = "prod", .fate = FATE_UNKNOWN };
 	r.fingerprint = hash_of(w, feed_byte(w->f));
 	r.digest = hash_of(w, feed_byte(w->f));
-	r.offset = (int8_t)feed_byte(w->f);
+	r.offset = feed_offset(w->f);
 	if ((which & 0x80) != 0) {
 		r.state = RECORD_DONE;
 		key = journal_offset_key(&w->arena, 0, r.offset);
@@ -301,7 +310,7 @@ let_go(struct world *w, bool settled)
 static void
 stray(struct world *w, bool at)
 {
-	int64_t from = (int8_t)feed_byte(w->f), high = at ? from : from + feed_byte(w->f);
+	int64_t from = feed_offset(w->f), high = at ? from : from + feed_byte(w->f);
 	struct ticket *t = ticket_new(&w->assignment);
 	bool expected = false;
 	struct known *k;
@@ -350,7 +359,7 @@ step(struct world *w)
 {
 	switch (feed_byte(w->f) & 7) {
 	case 0:
-		check_place(w, (int8_t)feed_byte(w->f));
+		check_place(w, feed_offset(w->f));
 		break;
 	case 1:
 		admit(w);
@@ -383,8 +392,8 @@ opened(struct world *w)
 {
 	uint8_t flags = feed_byte(w->f);
 	char metadata[OFFSET_METADATA_ROOM];
-	struct journal_found found = { .has_offset = (flags & 1) != 0, .request_low = (int8_t)feed_byte(w->f),
-	    .request_high = 100, .journal_high = w->next_offset, .offset = (int8_t)feed_byte(w->f), .marker_offsets = 1 };
+	struct journal_found found = { .has_offset = (flags & 1) != 0, .request_low = feed_offset(w->f),
+	    .request_high = 100, .journal_high = w->next_offset, .offset = feed_offset(w->f), .marker_offsets = 1 };
 	struct err e = { 0 };
 	int64_t start;
 

@@ -116,7 +116,7 @@ sealed(struct span secret, struct arena *a)
 	(void)crypto_generichash_update(&hash, box, crypto_box_PUBLICKEYBYTES);
 	(void)crypto_generichash_update(&hash, recipient, crypto_box_PUBLICKEYBYTES);
 	(void)crypto_generichash_final(&hash, nonce, sizeof(nonce));
-	(void)crypto_box_easy(box + crypto_box_PUBLICKEYBYTES, secret.data, secret.bytes, nonce, recipient, once);
+	HOLDS(crypto_box_easy(box + crypto_box_PUBLICKEYBYTES, secret.data, secret.bytes, nonce, recipient, once) == 0);
 	return span_of(box, crypto_box_SEALBYTES + secret.bytes);
 }
 

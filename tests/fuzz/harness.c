@@ -68,7 +68,7 @@ keep(struct feed *f, struct span s, size_t room)
 {
 	struct feed_block *b = malloc(sizeof(*b));
 
-	if (b == NULL || (b->bytes = malloc(room)) == NULL)
+	if (b == NULL || (b->bytes = malloc(room > 0 ? room : 1)) == NULL)
 		abort();
 	if (s.bytes > 0)
 		memcpy(b->bytes, s.data, s.bytes);
