@@ -62,22 +62,22 @@ part_is(CURLU *url, CURLUPart part, const char *const *words, size_t n_words)
 }
 
 int
-activation_check(const char *text, struct err *ret_err)
+activation_check(const char *url, struct err *ret_err)
 {
 	static const char *const tls[] = { "https" }, *const plain[] = { "http" }, *const none[] = { "" };
 	static const char *const here[] = { "127.0.0.1", "localhost", "[::1]" };
-	CURLU *url = curl_url();
+	CURLU *parts = curl_url();
 	char shown[TEXT_SHOWN_ROOM];
-	bool parsed = url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK;
-	bool fits = parsed && part_is(url, CURLUPART_USER, none, 1) &&
-	    (part_is(url, CURLUPART_SCHEME, tls, 1) ||
-	    (part_is(url, CURLUPART_SCHEME, plain, 1) && part_is(url, CURLUPART_HOST, here, 3)));
+	bool parsed = parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
+	bool fits = parsed && part_is(parts, CURLUPART_USER, none, 1) &&
+	    (part_is(parts, CURLUPART_SCHEME, tls, 1) ||
+	    (part_is(parts, CURLUPART_SCHEME, plain, 1) && part_is(parts, CURLUPART_HOST, here, 3)));
 
-	curl_url_cleanup(url);
+	curl_url_cleanup(parts);
 	if (fits)
 		return 0;
 	return err_set(ret_err, ERR_REFUSE, "--wait-active \"%s\": a token is sent to https://..., or to http:// on "
-	    "127.0.0.1, localhost or [::1], and to nothing else", text_shown(span_str(text), shown));
+	    "127.0.0.1, localhost or [::1], and to nothing else", text_shown(span_str(url), shown));
 }
 
 static size_t

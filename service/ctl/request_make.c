@@ -32,25 +32,34 @@ static const struct option rows[] = {
 };
 
 static int
+print(const char *text, const char *out, struct err *ret_err)
+{
+	if (out != NULL)
+		return files_write_new(out, span_str(text), ret_err);
+	if (output_write(STDOUT_FILENO, text, strlen(text), ret_err) == 0)
+		return 0;
+	(void)err_prefix(ret_err, "cannot write to stdout");
+	return -1;
+}
+
+static int
 make(const struct invocation *v, struct signed_request *ret_request, struct err *ret_err)
 {
 	const struct flags *f = v->options;
 	const struct profile *p;
 	const char *text;
 
-	if (f->out != NULL && files_check_new(f->out, ret_err) != 0)
-		return err_prefix(ret_err, "--out");
+	if (f->out != NULL && files_check_new(f->out, ret_err) != 0) {
+		(void)err_prefix(ret_err, "--out");
+		return -1;
+	}
 	if (profile_load(v->globals->config, v->globals->profile, v->arena, &p, ret_err) != 0 ||
 	    ask_sign(v, &f->ask, p, ret_request, ret_err) != 0)
 		return -1;
 	text = carried_request(ret_request, p, v->arena);
 	if (text == NULL)
 		return err_set(ret_err, ERR_FATAL, "no memory to print the record from");
-	if (f->out != NULL)
-		return files_write_new(f->out, span_str(text), ret_err);
-	if (output_write(STDOUT_FILENO, text, strlen(text), ret_err) != 0)
-		return err_prefix(ret_err, "cannot write to stdout");
-	return 0;
+	return print(text, f->out, ret_err);
 }
 
 static enum command_exit
