@@ -93,8 +93,8 @@ body_databases_known(const cJSON *o, const char *const *databases, size_t n)
 		const char *name = cJSON_GetStringValue(body_member(p, "resource"));
 		bool known = n == 0 || name == NULL || strcmp(name, "*") == 0;
 
-		for (size_t i = 0; i < n; i++)
-			known |= strcmp(databases[i], name) == 0;
+		for (size_t i = 0; i < n && !known; i++)
+			known = strcmp(databases[i], name) == 0;
 		if (!known)
 			return false;
 	}

@@ -3,6 +3,7 @@
  * First what is wrong with a token, then with the text as a whole, then with its way to the client. */
 #include "tests/sandbox/spoil.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,13 +130,26 @@ leave_out(cJSON *list, const char *part)
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
 
+/* To a stream in memory, which fails for want of memory alone: its fclose says so. */
+static void put(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+put(FILE *to, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vfprintf(to, format, args);
+	va_end(args);
+}
+
 static void
 print_foreign(FILE *to, const struct store_cluster *c, int64_t n)
 {
-	fputs("{", to);
+	put(to, "{");
 	if (c->account_id != NULL)
-		fprintf(to, "\"accountId\":\"%s\",\"clusterId\":\"%s\",", c->account_id, c->cluster_id);
-	fprintf(to, "\"id\":\"f0000000-0000-4000-8000-%012jx\",\"description\":\"foreign %jd\",\"permissions\":"
+		put(to, "\"accountId\":\"%s\",\"clusterId\":\"%s\",", c->account_id, c->cluster_id);
+	put(to, "\"id\":\"f0000000-0000-4000-8000-%012jx\",\"description\":\"foreign %jd\",\"permissions\":"
 	    "[{\"action\":\"read\",\"resource\":\"foreign\"}],\"createdAt\":\"2023-12-21T17:32:28.000Z\"}",
 	    (uintmax_t)n, (intmax_t)n);
 }
@@ -146,12 +160,12 @@ print_padded(FILE *to, const struct store_cluster *c, const char *text, int64_t 
 {
 	bool empty = strcmp(text, "[]") == 0;
 
-	fputs("[", to);
+	put(to, "[");
 	for (int64_t i = 0; i < pad; i++) {
 		if (i == pad / 2 && !empty)
-			fprintf(to, "%.*s,", (int)strlen(text) - 2, text + 1);
+			put(to, "%.*s,", (int)strlen(text) - 2, text + 1);
 		print_foreign(to, c, i);
-		fputs(i + 1 < pad ? "," : "]", to);
+		put(to, i + 1 < pad ? "," : "]");
 	}
 }
 
@@ -159,12 +173,12 @@ print_padded(FILE *to, const struct store_cluster *c, const char *text, int64_t 
 static void
 print_deep(FILE *to, const char *text)
 {
-	fputs(text[0] == '{' ? "{\"deep\":" : "[", to);
+	put(to, text[0] == '{' ? "{\"deep\":" : "[");
 	for (int i = 0; i < DEPTH; i++)
-		fputc('[', to);
+		put(to, "[");
 	for (int i = 0; i < DEPTH; i++)
-		fputc(']', to);
-	fprintf(to, "%s%s", text[1] == '}' || text[1] == ']' ? "" : ",", text + 1);
+		put(to, "]");
+	put(to, "%s%s", text[1] == '}' || text[1] == ']' ? "" : ",", text + 1);
 }
 
 static char *
@@ -177,19 +191,19 @@ spoil_text(char *text, const struct store_cluster *c, const struct fault_action 
 	if (to == NULL)
 		abort();
 	if (f->fault == FAULT_BAD_JSON)
-		fwrite(text, 1, strlen(text) * 2 / 3, to);
+		put(to, "%.*s", (int)(strlen(text) * 2 / 3), text);
 	else if (f->fault == FAULT_TRAILING_GARBAGE)
-		fprintf(to, "%s}", text);
+		put(to, "%s}", text);
 	else if (f->fault == FAULT_DEEP_JSON)
 		print_deep(to, text);
 	else if (f->fault == FAULT_PAD && f->pad > 0)
 		print_padded(to, c, text, f->pad);
 	else if (f->fault == FAULT_WRONG_TYPE && f->shape == SHAPE_ARRAY)
-		fprintf(to, text[0] == '[' ? "{\"tokens\":%s}" : "[%s]", text);
+		put(to, text[0] == '[' ? "{\"tokens\":%s}" : "[%s]", text);
 	else if (f->fault == FAULT_WRONG_TYPE && f->shape == SHAPE_HTML)
-		fputs(html, to);
+		put(to, "%s", html);
 	else if (f->fault != FAULT_WRONG_TYPE || f->shape != SHAPE_EMPTY)
-		fputs(text, to);
+		put(to, "%s", text);
 	if (fclose(to) != 0)
 		abort();
 	free(text);
@@ -229,7 +243,7 @@ print_http_date(int64_t from_now_s, char *room, size_t bytes)
 	time_t at = time(NULL) + from_now_s;
 	struct tm tm;
 
-	strftime(room, bytes, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&at, &tm));
+	(void)strftime(room, bytes, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&at, &tm));
 }
 
 static void

@@ -103,7 +103,7 @@ store_time(int64_t ms, char room[TEXT_RFC3339_ROOM])
 
 	text_time(ms / 1000, -1, seconds);
 	seconds[strlen(seconds) - 1] = '\0';            /* the Z comes behind the milliseconds */
-	snprintf(room, TEXT_RFC3339_ROOM, "%.30s.%03dZ", seconds, (int)(ms % 1000));
+	(void)snprintf(room, TEXT_RFC3339_ROOM, "%.30s.%03dZ", seconds, (int)(ms % 1000));
 	return room;
 }
 
