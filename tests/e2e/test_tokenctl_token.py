@@ -5,6 +5,7 @@ printed, and works; a request and its reply may travel by any means, and are jud
 
 import base64
 import contextlib
+import ctypes
 import http.server
 import json
 import os
@@ -230,6 +231,41 @@ def test_what_was_asked_for_is_fetched_where_it_stands(kafka, desk):
     assert later.returncode == 0, later.stderr
     assert later.stdout.split()[-1] == TOKEN
     assert len(kafka.requests) == 1  # nothing was sent for it
+
+
+@pytest.fixture
+def deaf():
+    """The address of a Kafka that answers every produce request with an error that passes."""
+    lib = ctypes.CDLL("librdkafka.so.1")
+    for name in ("rd_kafka_new", "rd_kafka_conf_new", "rd_kafka_mock_cluster_new"):
+        getattr(lib, name).restype = ctypes.c_void_p
+    lib.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    client = ctypes.c_void_p(lib.rd_kafka_new(0, ctypes.c_void_p(lib.rd_kafka_conf_new()), None, 0))
+    cluster = ctypes.c_void_p(lib.rd_kafka_mock_cluster_new(client, 1))
+    for topic in (b"tokend.requests", b"tokend.replies"):
+        assert lib.rd_kafka_mock_topic_create(cluster, topic, 4, 1) == 0
+    not_enough_replicas, produce, often = 19, ctypes.c_int16(0), 500
+    lib.rd_kafka_mock_push_request_errors(cluster, produce, ctypes.c_size_t(often), *[not_enough_replicas] * often)
+    yield lib.rd_kafka_mock_cluster_bootstraps(cluster).decode()
+    lib.rd_kafka_mock_cluster_destroy(cluster)
+    lib.rd_kafka_destroy(client)
+
+
+def test_sent_is_what_a_broker_has_taken(deaf, tmp_path):
+    done = init(tmp_path, "--bootstrap", deaf, "--kafka", "fetch.wait.max.ms=10", "--partitions", 4)
+    assert done.returncode == 0, done.stderr
+    done = asked(tmp_path, "--no-wait", seconds=2)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "did not acknowledge the request in time" in done.stderr and "token create --request-id" in done.stderr
+
+
+def test_to_open_sends_nothing(kafka, desk):
+    here = answered(kafka, desk)
+    make(here, "--request-id", "unsent", "x")
+    done = command(here, "token", "open", "--request-id", "unsent", seconds=2)
+    assert done.returncode == 3
+    assert "if it was never sent" in done.stderr and "tokenctl token create --request-id unsent" in done.stderr
+    assert kafka.requests == []
 
 
 def test_a_reply_that_is_not_there_yet_is_waited_for(kafka, desk):
