@@ -170,6 +170,11 @@ def test_the_folders_are_told():
     assert set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", told))) == there
 
 
+def test_the_sandbox_has_as_many_faults():
+    said = re.search(r"(\d+) faults, each", section(README, "A sandbox for your own tests"))
+    assert int(said[1]) == len(table.rows("tests/sandbox/faults.h", "FAULTS"))
+
+
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z][a-z-]*):", table.source("Makefile"), re.M))
     command = r"(?:^|&& |sudo |[A-Z]+=\w+ )make\b((?: [\w=-]+)*)"
