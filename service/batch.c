@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The queue before the publisher, and what a transaction's end means for the partitions it touched.
  *
- * A transaction never mixes generations, holds at most 1,000 items or 1 MiB, and commits for each partition it touches the
- * watermark as it will be when all its answers count. Time and offsets are settled here, before it begins. */
+ * A transaction never mixes generations, holds at most 1,000 items or 1 MiB, and commits for each partition
+ * it touches the watermark as it will be when all its answers count. Time and offsets are settled here,
+ * before it begins. */
 #include "service/batch.h"
 
 #include <stdlib.h>
@@ -71,7 +72,7 @@ batch_empty(const struct batch *b)
 	return b->first == NULL;
 }
 
-/* ---- making one ---------------------------------------------------------------------------------------------------- */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 
 /* Take what fits, and is of the first one's generation, off the queue. */
 static struct item *
@@ -105,7 +106,8 @@ touch(struct transaction *x, struct assignment *a)
 		if (x->touched[i].assignment == a)
 			return &x->touched[i];
 	t = &x->touched[x->n_touched++];
-	*t = (struct touched){ .assignment = a, .partition = a->partition, .journal_least = journal_least(a->journal), .journal_last = -1 };
+	*t = (struct touched){ .assignment = a, .partition = a->partition,
+	    .journal_least = journal_least(a->journal), .journal_last = -1 };
 	a->in_transactions++;
 	return t;
 }
@@ -143,7 +145,7 @@ batch_next(struct batch *b)
 	return x;
 }
 
-/* ---- its end ------------------------------------------------------------------------------------------------------- */
+/* ---- its end ----------------------------------------------------------------------------------------------------- */
 
 /* Does the partition go on after this transaction's abort? */
 static bool
@@ -152,7 +154,8 @@ goes_on(const struct touched *t)
 	return t->assignment->state != ASSIGNMENT_LOST && !t->too_low && !t->unreported;
 }
 
-/* After a certain abort the same items go to the front again, in their order; those of partitions that do not go on stay the caller's. */
+/* After a certain abort the same items go to the front again, in their order; those of partitions that do not
+ * go on stay the caller's. */
 static void
 requeue(struct batch *b, struct transaction *x)
 {

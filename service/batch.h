@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Group commit: what was queued while the last transaction ran makes the next one, intents and outcomes mixed. No timer: idle means at once.
- * Loop thread only. */
+/* Group commit: what was queued while the last transaction ran makes the next one, intents and outcomes
+ * mixed. No timer: idle means at once. Loop thread only. */
 #ifndef TOKEND_BATCH_H
 #define TOKEND_BATCH_H
 
@@ -25,8 +25,9 @@ struct transaction *batch_next(struct batch *b);
 bool batch_busy(const struct batch *b);
 bool batch_empty(const struct batch *b);
 
-/* A transaction came back: settles watermarks and journals by its result. After a certain abort the items of partitions that go on are queued once more, in
- * front; all others are the caller's again (x->items). Then batch_done. */
+/* A transaction came back: settles watermarks and journals by its result. After a certain abort the items of
+ * partitions that go on are queued once more, in front; all others are the caller's again (x->items). Then
+ * batch_done. */
 void batch_settle(struct batch *b, struct transaction *x);
 void batch_done(struct transaction *x);
 

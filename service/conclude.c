@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a verdict means for the request, and the reply that says so.
  *
- * An attempt whose POST may have left and that delivers nothing is closed here, whatever the API said: a gateway may answer 429 and
- * create all the same. Those of unknown fate count against the cap (R10): without it, an API that creates and never answers
- * would be asked for ever. */
+ * An attempt whose POST may have left and that delivers nothing is closed here, whatever the API said: a
+ * gateway may answer 429 and create all the same. Those of unknown fate count against the cap (R10): without
+ * it, an API that creates and never answers would be asked for ever. */
 #include "service/conclude.h"
 
 #include <stdio.h>
@@ -40,10 +40,12 @@ end(struct ticket *t, enum status_cause cause, const char *what)
 static enum conclude_step
 next_attempt(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 {
-	const struct backoff b = { .base_ms = duration_ms(DURATION_BACKOFF_BASE), .cap_ms = duration_ms(DURATION_BACKOFF_CAP) };
+	const struct backoff b = { .base_ms = duration_ms(DURATION_BACKOFF_BASE),
+	    .cap_ms = duration_ms(DURATION_BACKOFF_CAP) };
 
 	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
-		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS, "%u attempts ended without a word on whether a token was created; the last: %s",
+		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS,
+		    "%u attempts ended without a word on whether a token was created; the last: %s",
 		    attempts_unknown(&t->attempts), t->job.message);
 		return CONCLUDE_END;
 	}
@@ -72,7 +74,7 @@ conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 	return next_attempt(t, dice, ret_wait_ms);
 }
 
-/* ---- what a list tells --------------------------------------------------------------------------------------------- */
+/* ---- what a list tells ------------------------------------------------------------------------------------------- */
 
 static bool
 holds_marker(const struct job *list)
@@ -96,7 +98,8 @@ add_lists_words(struct ticket *t, const struct job *list)
 {
 	size_t used = strlen(t->job.message);
 
-	(void)snprintf(t->job.message + used, sizeof t->job.message - used, "; and the list of tokens: %s", list->message);
+	(void)snprintf(t->job.message + used, sizeof t->job.message - used, "; and the list of tokens: %s",
+	    list->message);
 	t->job.message[text_cut(span_str(t->job.message), sizeof t->job.message - 1).bytes] = '\0';
 }
 
@@ -109,7 +112,8 @@ conclude_looked(struct ticket *t, const struct job *list, uint32_t dice, uint64_
 	attempts_settle(&t->attempts, fate, &t->arena);
 	if (!listed)
 		add_lists_words(t, list);
-	/* Where the list works, so do address, account and cluster: it is the request's own words that are not known. */
+	/* Where the list works, so do address, account and cluster: it is the request's own words that are not
+	 * known. */
 	if (!conflict && listed)
 		return end(t, STATUS_TARGET_NOT_FOUND, "InfluxDB does not know the target");
 	if (conflict && fate == FATE_REFUSED && ++t->conflicts >= CONFLICTS_MOST)
@@ -123,7 +127,7 @@ conclude_unlooked(struct ticket *t)
 	attempts_settle(&t->attempts, t->last_verdict == VERDICT_CONFLICT ? FATE_UNKNOWN : FATE_REFUSED, &t->arena);
 }
 
-/* ---- the end of the line ------------------------------------------------------------------------------------------- */
+/* ---- the end of the line ----------------------------------------------------------------------------------------- */
 
 /* why: the sentence's beginning, for a request that was begun. */
 static void
@@ -146,7 +150,8 @@ conclude_exhausted(struct ticket *t)
 void
 conclude_backlog(struct ticket *t, const char *cluster)
 {
-	status_set(&t->status, STATUS_UPSTREAM_BACKLOG, "cluster %s does not answer, and too many requests wait for it already%s%s", cluster,
+	status_set(&t->status, STATUS_UPSTREAM_BACKLOG,
+	    "cluster %s does not answer, and too many requests wait for it already%s%s", cluster,
 	    t->has_last_verdict ? "; the last attempt: " : "", t->has_last_verdict ? t->job.message : "");
 }
 
@@ -163,7 +168,7 @@ conclude_deadline(struct ticket *t)
 		end_as_at_deadline(t, why);
 }
 
-/* ---- the reply ----------------------------------------------------------------------------------------------------- */
+/* ---- the reply --------------------------------------------------------------------------------------------------- */
 
 static Tokend__V1__Status *
 status_message(struct ticket *t)
@@ -190,11 +195,13 @@ status_message(struct ticket *t)
 	return s;
 }
 
-/* The client looks for its answer by the record's key; a request that an earlier life left open has its ID from the journal. */
+/* The client looks for its answer by the record's key; a request that an earlier life left open has its ID
+ * from the journal. */
 static char *
 reply_id(struct ticket *t)
 {
-	return t->record.key.data != NULL ? (char *)(uintptr_t)t->record.key.data : (char *)(uintptr_t)t->request.request_id;
+	return t->record.key.data != NULL ? (char *)(uintptr_t)t->record.key.data :
+	    (char *)(uintptr_t)t->request.request_id;
 }
 
 static void

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A record that crashes the process before its intent would crash the next life, too, and the one after it: the partition stands still. tokend
- * cannot tell which bytes were to blame, but it knows which record was in its hands. So the last line of the log names it as the configuration
- * wants it (`skip`), and an operator passes it by; it lands among the dead letters, undecoded.
+/* A record that crashes the process before its intent would crash the next life, too, and the one after it:
+ * the partition stands still. tokend cannot tell which bytes were to blame, but it knows which record was in
+ * its hands. So the last line of the log names it as the configuration wants it (`skip`), and an operator
+ * passes it by; it lands among the dead letters, undecoded.
  *
- * A signal handler may do little: no memory is allocated, no lock taken, the line is put together on a stack of its own (a stack that
- * overflowed is a crash, too); the time's few digits are the one thing left to the C library. Then the signal goes to whoever had it before, a sanitizer or the kernel. */
+ * A signal handler may do little: no memory is allocated, no lock taken, the line is put together on a stack
+ * of its own (a stack that overflowed is a crash, too); the time's few digits are the one thing left to the C
+ * library. Then the signal goes to whoever had it before, a sanitizer or the kernel. */
 #include "service/crash.h"
 
 #include <signal.h>
@@ -66,8 +68,9 @@ last_words(int signo)
 
 	put(&l, "{\"ts\":\"");
 	put(&l, text_time(time(NULL), -1, when));
-	put(&l, "\",\"level\":\"error\",\"msg\":\"crashed while decoding a record; to pass it by, put it under skip in the "
-	    "configuration\",\"logger\":\"crash\",\"signal\":");
+	put(&l,
+	    "\",\"level\":\"error\",\"msg\":\"crashed while decoding a record; to pass it by, put it under skip in "
+	    "the configuration\",\"logger\":\"crash\",\"signal\":");
 	put_number(&l, (uint64_t)signo);
 	put(&l, ",\"skip\":\"");
 	put(&l, topic);
@@ -79,7 +82,8 @@ last_words(int signo)
 	(void)!write(STDERR_FILENO, l.text, l.bytes);
 }
 
-/* The signal then reaches the one who had it before: what faulted faults again on return, what was sent is sent again. */
+/* The signal then reaches the one who had it before: what faulted faults again on return, what was sent is
+ * sent again. */
 static void
 on_crash(int signo, siginfo_t *info, void *context)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of tickets before each cluster's gate, and what leaves through it.
  *
- * An attempt's uuid begins with 8 bytes of the request's key hash, so that the marker in a token's description leads to its journal entry; the other 8
- * are random. Its window, not_before to not_after, is written down in the intent: after not_after its call has certainly ended, whatever
- * became of this process. */
+ * An attempt's uuid begins with 8 bytes of the request's key hash, so that the marker in a token's
+ * description leads to its journal entry; the other 8 are random. Its window, not_before to not_after, is
+ * written down in the intent: after not_after its call has certainly ended, whatever became of this process. */
 #include "service/dispatch.h"
 
 #include <stdlib.h>
@@ -129,7 +129,8 @@ dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
 {
 	const struct line *l = &d->lines[cluster];
 
-	return l->shut || (l->gate.breaker != GATE_CLOSED && now_boot_ms - l->gate.open_since_ms > duration_ms(DURATION_BACKLOG));
+	return l->shut || (l->gate.breaker != GATE_CLOSED &&
+	    now_boot_ms - l->gate.open_since_ms > duration_ms(DURATION_BACKLOG));
 }
 
 struct ticket *
@@ -185,8 +186,8 @@ dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_m
 	char uuid[37];
 
 	t->job.lease_until_boot_ms = commit_began_boot_ms + duration_ms(DURATION_LEASE);
-	t->job.description = arena_text(&t->arena, "%s [tokend/1:%s:%s:%d:%s]", r->description, d->config->service_id, r->principal,
-	    (int)t->record.partition, text_uuid(t->attempts.current.uuid, uuid));
+	t->job.description = arena_text(&t->arena, "%s [tokend/1:%s:%s:%d:%s]", r->description, d->config->service_id,
+	    r->principal, (int)t->record.partition, text_uuid(t->attempts.current.uuid, uuid));
 	t->job.permissions = r->permissions;
 	t->job.n_permissions = r->n_permissions;
 	t->job.has_expires_at = r->has_expires_at;
@@ -222,8 +223,8 @@ tell(const struct dispatch *d, const struct line *l, bool was_closed, const stru
 	const char *cluster = d->config->clusters[job->cluster].name;
 
 	if (was_closed && !closed)
-		log_warn("dispatch", "calls failed one after another: the cluster is left alone for a while", LOG_S("cluster", cluster),
-		    LOG_S("why", job->message));
+		log_warn("dispatch", "calls failed one after another: the cluster is left alone for a while",
+		    LOG_S("cluster", cluster), LOG_S("why", job->message));
 	else if (!was_closed && closed)
 		log_info("dispatch", "the cluster answers again", LOG_S("cluster", cluster));
 	else if (!closed && job->verb == JOB_LIST)
@@ -260,6 +261,7 @@ dispatch_shut(struct dispatch *d, int cluster)
 		return;
 	l->shut = true;
 	metrics_set(l->shut_gauge, 1);
-	log_error("dispatch", "a token's description did not come back as it was sent: the cluster takes no further requests",
+	log_error("dispatch",
+	    "a token's description did not come back as it was sent: the cluster takes no further requests",
 	    LOG_S("cluster", d->config->clusters[cluster].name));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* First the permit, then the intent, then the job: so an intent never queues behind a slow API. Loop thread only. */
+/* First the permit, then the intent, then the job: so an intent never queues behind a slow API. Loop thread
+ * only. */
 #ifndef TOKEND_DISPATCH_H
 #define TOKEND_DISPATCH_H
 
@@ -19,11 +20,12 @@ void dispatch_free(struct dispatch *d);
 void dispatch_queue(struct dispatch *d, struct ticket *t);
 void dispatch_withdraw(struct dispatch *d, struct ticket *t);
 
-/* The next ticket that may go, holding a permit; NULL when none may: then *ret_retry_boot_ms is when to ask again (UINT64_MAX: when something comes back). */
+/* The next ticket that may go, holding a permit; NULL when none may: then *ret_retry_boot_ms is when to ask
+ * again (UINT64_MAX: when something comes back). */
 struct ticket *dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot_ms);
 
-/* A cluster whose breaker wants a list tried before it lets a POST through, and for which somebody waits: its index, once, and dispatch_probed must
- * follow; -1: none. */
+/* A cluster whose breaker wants a list tried before it lets a POST through, and for which somebody waits: its
+ * index, once, and dispatch_probed must follow; -1: none. */
 int dispatch_probe(struct dispatch *d, uint64_t now_boot_ms);
 void dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms);
 /* Has nothing gone through to the cluster for so long that its requests must not hold up others? */
@@ -31,7 +33,8 @@ bool dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_m
 
 /* Begin an attempt: its uuid, number and window are in t->attempts, ready for the intent. */
 void dispatch_begin(struct dispatch *d, struct ticket *t);
-/* Its intent is committed: a job for the workers. commit_began_boot_ms is what the lease counts from (R3). Handed over by dispatch_flush, in one batch. */
+/* Its intent is committed: a job for the workers. commit_began_boot_ms is what the lease counts from (R3).
+ * Handed over by dispatch_flush, in one batch. */
 void dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_ms);
 void dispatch_flush(struct dispatch *d);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The consumer group's metadata as it was when an assignment began: what fences our commits (R1).
  *
- * Fetched anew at commit time it would name the generation of today, and the broker would take a commit for a partition that
- * was lost and is somebody else's. So it is captured in the assignment callback and travels with all that is written. Loop thread; the
- * publisher reads the metadata of a transaction lent to it. */
+ * Fetched anew at commit time it would name the generation of today, and the broker would take a commit for a
+ * partition that was lost and is somebody else's. So it is captured in the assignment callback and travels
+ * with all that is written. Loop thread; the publisher reads the metadata of a transaction lent to it. */
 #ifndef TOKEND_GENERATION_H
 #define TOKEND_GENERATION_H
 

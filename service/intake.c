@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The consumer of the request topic.
  *
- * Back-pressure without pausing: each assigned partition gets a queue of its own, cut off from the consumer's, and a partition that may not
- * go on is simply left unread, while the consumer's own queue is polled all the time so that the group does not throw us out.
- * (Pausing loses records in librdkafka 2.0 and costs a second at each resume in later ones.) librdkafka bounds what an unread queue
- * holds by queued.max.messages.kbytes.
+ * Back-pressure without pausing: each assigned partition gets a queue of its own, cut off from the
+ * consumer's, and a partition that may not go on is simply left unread, while the consumer's own queue is
+ * polled all the time so that the group does not throw us out. (Pausing loses records in librdkafka 2.0 and
+ * costs a second at each resume in later ones.) librdkafka bounds what an unread queue holds by
+ * queued.max.messages.kbytes.
  *
- * Assignments are eager: a generation covers all that an instance holds. A revocation is not answered in the callback: the loop ends what is under
- * way first, and gives up then; commits of the old generation are accepted meanwhile. */
+ * Assignments are eager: a generation covers all that an instance holds. A revocation is not answered in the
+ * callback: the loop ends what is under way first, and gives up then; commits of the old generation are
+ * accepted meanwhile. */
 #include "service/intake.h"
 
 #include <errno.h>
@@ -64,7 +66,7 @@ subscribe(struct intake *in)
 	return e;
 }
 
-/* ---- assignments --------------------------------------------------------------------------------------------------- */
+/* ---- assignments ------------------------------------------------------------------------------------------------- */
 
 static void
 open_source(struct intake *in, int32_t partition)
@@ -105,8 +107,10 @@ on_assign(struct intake *in, rd_kafka_topic_partition_list_t *list)
 	for (int i = 0; i < list->cnt; i++) {
 		if (list->elems[i].partition >= in->config->partitions) {
 			in->event.kind = INTAKE_FATAL;
-			err_set(&in->event.err, ERR_FATAL, "topic %s has grown beyond topics.partitions: %" PRId32 "; a request ID's home depends on it",
-			    in->config->topic_requests, in->config->partitions);
+			err_set(&in->event.err, ERR_FATAL,
+			    "topic %s has grown beyond topics.partitions: %" PRId32
+			    "; a request ID's home depends on it", in->config->topic_requests,
+			    in->config->partitions);
 			return;
 		}
 		in->assigned[in->n_assigned++] = list->elems[i].partition;
@@ -162,7 +166,7 @@ intake_begin_anew(struct intake *in)
 	rd_kafka_unsubscribe(in->consumer);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static rd_kafka_t *
 join(struct intake *in, const struct config *c, struct err *ret_err)
@@ -171,7 +175,8 @@ join(struct intake *in, const struct config *c, struct err *ret_err)
 	uint64_t queued_kb = UNREAD_BYTES_MOST / 1024 / (uint64_t)c->partitions;
 	const struct kafka_property own[] = {
 		{ "group.id", c->group_id },
-		{ "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat }, { "max.poll.interval.ms", most_poll },
+		{ "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
+		{ "max.poll.interval.ms", most_poll },
 		{ "partition.assignment.strategy", "range" },
 		{ "enable.auto.commit", "false" }, { "enable.auto.offset.store", "false" },
 		{ "auto.offset.reset", "earliest" }, { "isolation.level", "read_committed" },
@@ -278,7 +283,9 @@ intake_poll(struct intake *in, struct intake_event *ret)
 		else {                          /* to drop it would let the watermark pass it */
 			in->event = (struct intake_event){ .kind = INTAKE_FATAL };
 			in->has_event = true;
-			err_set(&in->event.err, ERR_FATAL, "record %" PRId32 "@%" PRId64 " came past its partition's queue", m->partition, m->offset);
+			err_set(&in->event.err, ERR_FATAL,
+			    "record %" PRId32 "@%" PRId64 " came past its partition's queue", m->partition,
+			    m->offset);
 		}
 		rd_kafka_message_destroy(m);
 	}
@@ -294,7 +301,7 @@ intake_poll(struct intake *in, struct intake_event *ret)
 	return true;
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static void
 copy_headers(const rd_kafka_message_t *m, struct arena *a, struct record *ret)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records in: the group's consumer, its assignments, one unread queue a partition. Loop thread only; nothing blocks but intake_free. */
+/* Records in: the group's consumer, its assignments, one unread queue a partition. Loop thread only; nothing
+ * blocks but intake_free. */
 #ifndef TOKEND_INTAKE_H
 #define TOKEND_INTAKE_H
 
@@ -34,14 +35,15 @@ struct intake_event {
 	struct err err;                 /* FATAL */
 };
 
-/* Serve the group; true when there is an event. To be called at least every few seconds.
- * REVOKED: the group asks everything back: end what is under way, then call intake_give_up. LOST: it is gone already. */
+/* Serve the group; true when there is an event. To be called at least every few seconds. REVOKED: the group
+ * asks everything back: end what is under way, then call intake_give_up. LOST: it is gone already. */
 bool intake_poll(struct intake *in, struct intake_event *ret);
 void intake_give_up(struct intake *in);
 /* Leave the group and join again: a revocation comes, and after it an assignment. */
 void intake_begin_anew(struct intake *in);
 
-/* The next record of an assigned partition, copied into the arena; false when there is none now: then its queue is dry until the fd wakes again. */
+/* The next record of an assigned partition, copied into the arena; false when there is none now: then its
+ * queue is dry until the fd wakes again. */
 bool intake_read(struct intake *in, int32_t partition, struct arena *a, struct record *ret);
 /* Records between what was read last and the end that the last fetch told; 0 when that is not known. */
 int64_t intake_lag(const struct intake *in, int32_t partition);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory of one partition: an index of requests, the offsets answered, and the place in the journal.
  *
- * The index is an open-addressing table keyed by 8 bytes of the key's hash; a collision of two requests' keys would need as many of them as nobody
- * sends, and a principal that seeks one finds it among its own IDs only. Entries of requests in flight hold the ticket where the others
- * hold the journal offset, so that finding a request and finding who works on it is one look.
+ * The index is an open-addressing table keyed by 8 bytes of the key's hash; a collision of two requests' keys
+ * would need as many of them as nobody sends, and a principal that seeks one finds it among its own IDs only.
+ * Entries of requests in flight hold the ticket where the others hold the journal offset, so that finding a
+ * request and finding who works on it is one look.
  *
- * INTENTs that an earlier life left open are kept whole beside the index until their record comes again.  What is not here: how
- * records are written and read (journal_record.c) and where they come from (restore.c). */
+ * INTENTs that an earlier life left open are kept whole beside the index until their record comes again.
+ * What is not here: how records are written and read (journal_record.c) and where they come from (restore.c). */
 #include "service/journal.h"
 
 #include <assert.h>
@@ -74,13 +75,13 @@ struct journal {
 	bool remembered_any;
 };
 
-/* ---- keys ---------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 struct span
 journal_request_key(struct arena *a, enum method m, const char *principal, const char *request_id)
 {
-	return span_str(arena_text(a, "%c%zu:%s,%zu:%s", m == METHOD_REVOKE_TOKEN ? 'R' : 'C', strlen(principal), principal,
-	    strlen(request_id), request_id));
+	return span_str(arena_text(a, "%c%zu:%s,%zu:%s", m == METHOD_REVOKE_TOKEN ? 'R' : 'C', strlen(principal),
+	    principal, strlen(request_id), request_id));
 }
 
 struct span
@@ -100,7 +101,7 @@ journal_key_hash(struct span key)
 	return first;
 }
 
-/* ---- the index ----------------------------------------------------------------------------------------------------- */
+/* ---- the index --------------------------------------------------------------------------------------------------- */
 
 static struct entry *
 find(const struct journal *j, uint64_t key_hash)
@@ -168,7 +169,7 @@ drop(struct journal *j, struct entry *e)
 	j->gone++;
 }
 
-/* ---- restoring ----------------------------------------------------------------------------------------------------- */
+/* ---- restoring --------------------------------------------------------------------------------------------------- */
 
 struct journal *
 journal_new(int32_t partition)
@@ -274,8 +275,8 @@ journal_remember(struct journal *j, struct span key, struct span value, int64_t 
 	}
 	if (j->has_id && memcmp(j->id, b->read.journal_id, JOURNAL_ID_BYTES) != 0) {
 		begun_free(b);
-		return err_set(ret_err, ERR_REFUSE, "journal record %" PRId32 "@%" PRId64 " belongs to another journal than those before it",
-		    j->partition, offset);
+		return err_set(ret_err, ERR_REFUSE, "journal record %" PRId32 "@%" PRId64
+		    " belongs to another journal than those before it", j->partition, offset);
 	}
 	j->has_id = true;
 	memcpy(j->id, b->read.journal_id, JOURNAL_ID_BYTES);
@@ -305,8 +306,8 @@ parse_metadata(const char *text, unsigned char ret_id[JOURNAL_ID_BYTES], uint64_
 	char id[2 * JOURNAL_ID_BYTES + 1];
 	int end = 0;
 
-	if (text == NULL || sscanf(text, "tokend/1 %32[0-9a-f] %" SCNu64 " %" SCNd64 " %n", id, ret_seq, ret_time_ms, &end) != 3 ||
-	    strlen(id) != 2 * JOURNAL_ID_BYTES || end == 0)
+	if (text == NULL || sscanf(text, "tokend/1 %32[0-9a-f] %" SCNu64 " %" SCNd64 " %n", id, ret_seq, ret_time_ms,
+	    &end) != 3 || strlen(id) != 2 * JOURNAL_ID_BYTES || end == 0)
 		return -1;
 	for (size_t i = 0; i < JOURNAL_ID_BYTES; i++) {
 		unsigned byte;
@@ -340,21 +341,25 @@ hold_against_metadata(struct journal *j, const struct journal_found *f, struct e
 	uint64_t forgotten_ms = duration_ms(DURATION_WINDOW) - 2 * duration_ms(DURATION_SKEW);
 
 	if (parse_metadata(f->metadata, id, &seq, &time_ms) != 0)
-		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64 " carries no metadata of ours", f->offset);
+		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64 " carries no metadata of ours",
+		    f->offset);
 	if (f->offset < f->request_low || f->offset > f->request_high)
-		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64 " lies outside the request log (%" PRId64 " to %" PRId64 ")",
-		    f->offset, f->request_low, f->request_high);
+		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64
+		    " lies outside the request log (%" PRId64 " to %" PRId64 ")", f->offset, f->request_low,
+		    f->request_high);
 	if (!j->has_id) {
 		if (now_ms < time_ms + (int64_t)forgotten_ms)
-			return err_set(ret_err, ERR_REFUSE, "the journal is empty, but offset %" PRId64 " was committed with its record %" PRIu64,
+			return err_set(ret_err, ERR_REFUSE,
+			    "the journal is empty, but offset %" PRId64 " was committed with its record %" PRIu64,
 			    f->offset, seq);
 		j->has_id = true;               /* idle past the window: the floor covers what is gone */
 		memcpy(j->id, id, JOURNAL_ID_BYTES);
 	} else if (memcmp(j->id, id, JOURNAL_ID_BYTES) != 0)
-		return err_set(ret_err, ERR_REFUSE, "the journal is another one than offset %" PRId64 " was committed with", f->offset);
+		return err_set(ret_err, ERR_REFUSE, "the journal is another one than offset %" PRId64
+		    " was committed with", f->offset);
 	else if (j->last_seq < seq)
-		return err_set(ret_err, ERR_REFUSE, "the journal ends with record %" PRIu64 ", but %" PRIu64 " was committed",
-		    j->last_seq, seq);
+		return err_set(ret_err, ERR_REFUSE, "the journal ends with record %" PRIu64 ", but %" PRIu64
+		    " was committed", j->last_seq, seq);
 	if (j->seq < seq)
 		j->seq = seq;
 	return 0;
@@ -378,7 +383,7 @@ journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_star
 	return 0;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 void
 journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32], struct journal_look *ret)
@@ -452,7 +457,7 @@ journal_passed(struct journal *j, int64_t watermark)
 	}
 }
 
-/* ---- holding ------------------------------------------------------------------------------------------------------- */
+/* ---- holding ----------------------------------------------------------------------------------------------------- */
 
 /* What an earlier life had closed, and what it left open, of which nobody knows. */
 static void
@@ -578,7 +583,7 @@ journal_stray_at(struct journal *j, int64_t offset, struct ticket *t)
 	return b != NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 int64_t
 journal_least(const struct journal *j)
@@ -597,21 +602,20 @@ struct span
 journal_intent(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
 {
 	*ret_seq = ++j->seq;
-	return record_write(&(struct record_written){
-	    .journal_id = j->id, .seq = j->seq, .state = RECORD_INTENT, .fingerprint = t->fingerprint, .digest = t->digest,
-	    .offset = t->record.offset, .deadline = t->request.deadline, .attempts = &t->attempts,
-	    .attempt = t->attempts.open ? &t->attempts.current : NULL }, a);
+	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_INTENT,
+	    .fingerprint = t->fingerprint, .digest = t->digest, .offset = t->record.offset,
+	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->attempts.open ?
+	    &t->attempts.current : NULL }, a);
 }
 
 struct span
 journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
 {
 	*ret_seq = ++j->seq;
-	return record_write(&(struct record_written){
-	    .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE, .fingerprint = t->fingerprint, .digest = t->digest,
-	    .offset = t->record.offset, .deadline = t->request.deadline, .attempts = &t->attempts,
-	    .attempt = t->token_id != NULL ? &t->attempts.current : NULL, .stored = t->stored,
-	    .token_id = t->token_id, .request = &t->request,
+	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE,
+	    .fingerprint = t->fingerprint, .digest = t->digest, .offset = t->record.offset,
+	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->token_id != NULL ?
+	    &t->attempts.current : NULL, .stored = t->stored, .token_id = t->token_id, .request = &t->request,
 	    .token_expires = t->job.token_expires, .token_expires_at = t->job.token_expires_at }, a);
 }
 
@@ -619,7 +623,6 @@ struct span
 journal_answer(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
 {
 	*ret_seq = ++j->seq;
-	return record_write(&(struct record_written){
-	    .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE, .fingerprint = t->verified ? t->fingerprint : NULL,
-	    .digest = t->digest, .offset = t->record.offset }, a);
+	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE,
+	    .fingerprint = t->verified ? t->fingerprint : NULL, .digest = t->digest, .offset = t->record.offset }, a);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One partition's memory: which requests were begun or answered, which offsets are answered, and what may be written next.
+/* One partition's memory: which requests were begun or answered, which offsets are answered, and what may be
+ * written next.
  *
- * It is filled by the restorer (journal_remember, record by record, then journal_open) and belongs to the loop from then on. The
- * index keeps 72 bytes an entry (96 with the table's slack); replies stay in Kafka and are read back by offset. */
+ * It is filled by the restorer (journal_remember, record by record, then journal_open) and belongs to the
+ * loop from then on. The index keeps 72 bytes an entry (96 with the table's slack); replies stay in Kafka and
+ * are read back by offset. */
 #ifndef TOKEND_JOURNAL_H
 #define TOKEND_JOURNAL_H
 
@@ -18,7 +20,7 @@ struct journal;                         /* opaque */
 #define JOURNAL_ID_BYTES 16
 #define JOURNAL_KEY_MOST 256
 
-/* ---- keys ---------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* C<n>:<principal>,<n>:<request_id> (R... for a RevokeToken): the request's own life. In the arena. */
 struct span journal_request_key(struct arena *a, enum method m, const char *principal, const char *request_id);
@@ -27,13 +29,13 @@ struct span journal_offset_key(struct arena *a, int32_t partition, int64_t offse
 /* The first 8 bytes of its SHA-256: what the index and an attempt's uuid begin with. */
 uint64_t journal_key_hash(struct span key);
 
-/* ---- restoring (any one thread) ------------------------------------------------------------------------------------ */
+/* ---- restoring (any one thread) ---------------------------------------------------------------------------------- */
 
 struct journal *journal_new(int32_t partition);
 void journal_free(struct journal *j);
 
-/* Take in one committed record, in the journal's order. Fails (the partition stays closed) on a record that cannot be read or needs a newer
- * reader; the sentence names its offset. */
+/* Take in one committed record, in the journal's order. Fails (the partition stays closed) on a record that
+ * cannot be read or needs a newer reader; the sentence names its offset. */
 int journal_remember(struct journal *j, struct span key, struct span value, int64_t offset, struct err *ret_err);
 
 /* What else was found at the assignment. */
@@ -42,15 +44,17 @@ struct journal_found {
 	int64_t offset;
 	const char *metadata;           /* its metadata; NULL or "": none */
 	int64_t request_low, request_high;     /* the request partition's log */
-	int64_t journal_high;           /* the journal partition's high watermark, aborted records and markers counted */
-	int marker_offsets;             /* how many offsets a transaction's end takes: 1; 0 on a broker that writes no markers */
+	/* the journal partition's high watermark, aborted records and markers counted */
+	int64_t journal_high;
+	/* how many offsets a transaction's end takes: 1; 0 on a broker that writes no markers */
+	int marker_offsets;
 };
 
-/* May this partition be worked on, and from where (R11)? Fails with the reason when the journal went backwards. On success the start of reading stands in
- * *ret_start and the journal is ready for the loop. */
+/* May this partition be worked on, and from where (R11)? Fails with the reason when the journal went
+ * backwards. On success the start of reading stands in *ret_start and the journal is ready for the loop. */
 int journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_start, struct err *ret_err);
 
-/* ---- looking (loop thread from here on) ---------------------------------------------------------------------------- */
+/* ---- looking (loop thread from here on) -------------------------------------------------------------------------- */
 
 enum journal_seen {
 	JOURNAL_NEW,                    /* never begun */
@@ -66,13 +70,15 @@ struct journal_look {
 	bool done;
 	unsigned char fingerprint[32];  /* the stored one */
 };
-void journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32], struct journal_look *ret);
+void journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32],
+    struct journal_look *ret);
 
 /* What an earlier life knew of the record at this offset. */
 enum journal_place {
 	JOURNAL_PLACE_FREE,             /* nothing */
 	JOURNAL_PLACE_ANSWERED,         /* it was answered, this very record */
-	JOURNAL_PLACE_OTHER             /* it answered or began another record there: the request topic is another one (R11) */
+	/* it answered or began another record there: the request topic is another one (R11) */
+	JOURNAL_PLACE_OTHER
 };
 /* digest NULL: the record is not decoded, and whatever is known of its place is about it. */
 enum journal_place journal_place(const struct journal *j, int64_t offset, const unsigned char digest[32]);
@@ -83,25 +89,26 @@ int64_t journal_floor(uint64_t deadline_most_ms, int64_t now);
 size_t journal_entries(const struct journal *j);
 uint64_t journal_seq(const struct journal *j);
 
-/* ---- holding ------------------------------------------------------------------------------------------------------- */
+/* ---- holding ----------------------------------------------------------------------------------------------------- */
 
-/* t is the request's own from now on. What an earlier life left open is taken over: its attempts are in t->attempts, the open one closed as unknown. */
+/* t is the request's own from now on. What an earlier life left open is taken over: its attempts are in
+ * t->attempts, the open one closed as unknown. */
 void journal_admit(struct journal *j, struct ticket *t);
 /* Decided: the DONE lies at that journal offset. */
 void journal_settled(struct journal *j, const struct ticket *t, int64_t journal_offset);
 /* The ticket goes and nothing of it was ever written. */
 void journal_forget(struct journal *j, const struct ticket *t);
 
-/* INTENTs of an earlier life whose record nobody will bring: it lies below start, or at or past high. Makes t, a fresh ticket without a record, the
- * holder of one of them (principal, request ID, fingerprint, deadline, attempts: all closed), so that it can be ended like any other; false when
- * there is none. */
+/* INTENTs of an earlier life whose record nobody will bring: it lies below start, or at or past high. Makes
+ * t, a fresh ticket without a record, the holder of one of them (principal, request ID, fingerprint,
+ * deadline, attempts: all closed), so that it can be ended like any other; false when there is none. */
 bool journal_stray(struct journal *j, int64_t start, int64_t high, struct ticket *t);
 /* The same for the one whose record lies at that very offset, and is refused or skipped now. */
 bool journal_stray_at(struct journal *j, int64_t offset, struct ticket *t);
 /* The watermark has passed: what lies below is no longer asked for. */
 void journal_passed(struct journal *j, int64_t watermark);
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Each gives the value of the next record, in the arena, and spends a seq. */
 struct span journal_intent(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq);
@@ -117,7 +124,7 @@ void journal_metadata(const struct journal *j, uint64_t seq, int64_t now_ms, con
 int64_t journal_least(const struct journal *j);
 void journal_delivered(struct journal *j, int64_t offset);
 
-/* ---- reading a stored reply back ----------------------------------------------------------------------------------- */
+/* ---- reading a stored reply back --------------------------------------------------------------------------------- */
 
 struct journal_reply {
 	struct span stored;             /* as conclude made it */

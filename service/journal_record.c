@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal.proto <-> structs.
  *
- * A reader that is unsure must say so: whatever it cannot read keeps the partition closed, since a guess here is a second token or a lost
- * one. The stored reply is bytes already (conclude.c packed it): it is appended behind the packed record as the field that it is,
- * which protobuf allows, instead of being parsed and packed once more. */
+ * A reader that is unsure must say so: whatever it cannot read keeps the partition closed, since a guess here
+ * is a second token or a lost one. The stored reply is bytes already (conclude.c packed it): it is appended
+ * behind the packed record as the field that it is, which protobuf allows, instead of being parsed and packed
+ * once more. */
 #include "service/journal_record.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@
 #define CREATE_REPLY_TAG (14 << 3 | 2)
 #define REVOKE_REPLY_TAG (15 << 3 | 2)
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* "<n>:" and n bytes at *at; moves on. */
 static bool
@@ -68,7 +69,8 @@ read_attempt(const Tokend__V1__Attempt *from, struct arena *a, struct attempt *r
 	ret->not_before_ms = from->not_before_ms;
 	ret->not_after_ms = from->not_after_ms;
 	if (from->fate > TOKEND__V1__FATE__UNKNOWN)
-		return err_set(ret_err, ERR_REFUSE, "an attempt of fate %d, which this version does not know", (int)from->fate);
+		return err_set(ret_err, ERR_REFUSE, "an attempt of fate %d, which this version does not know",
+		    (int)from->fate);
 	ret->fate = (enum fate)from->fate;
 	return 0;
 }
@@ -77,7 +79,8 @@ static int
 read_attempts(const Tokend__V1__JournalRecord *from, struct arena *a, struct record_read *ret, struct err *ret_err)
 {
 	if (from->n_closed > ATTEMPTS_CLOSED_MOST)
-		return err_set(ret_err, ERR_REFUSE, "%zu closed attempts, above %d", from->n_closed, ATTEMPTS_CLOSED_MOST);
+		return err_set(ret_err, ERR_REFUSE, "%zu closed attempts, above %d", from->n_closed,
+		    ATTEMPTS_CLOSED_MOST);
 	ret->closed = arena_alloc(a, (from->n_closed + 1) * sizeof *ret->closed);
 	for (; ret->n_closed < from->n_closed; ret->n_closed++) {
 		struct attempt *to = &ret->closed[ret->n_closed];
@@ -103,9 +106,11 @@ static int
 read_fields(const Tokend__V1__JournalRecord *from, struct arena *a, struct record_read *ret, struct err *ret_err)
 {
 	if (from->lowest_reader > RECORD_FORMAT)
-		return err_set(ret_err, ERR_REFUSE, "needs a reader of version %" PRIu32 ", this one is %d", from->lowest_reader, RECORD_FORMAT);
+		return err_set(ret_err, ERR_REFUSE, "needs a reader of version %" PRIu32 ", this one is %d",
+		    from->lowest_reader, RECORD_FORMAT);
 	if (from->state != TOKEND__V1__JOURNAL_STATE__INTENT && from->state != TOKEND__V1__JOURNAL_STATE__DONE)
-		return err_set(ret_err, ERR_REFUSE, "is of state %d, which this version does not work with", (int)from->state);
+		return err_set(ret_err, ERR_REFUSE, "is of state %d, which this version does not work with",
+		    (int)from->state);
 	if (from->journal_id.len != sizeof ret->journal_id)
 		return err_set(ret_err, ERR_REFUSE, "has a journal id of %zu bytes", from->journal_id.len);
 	memcpy(ret->journal_id, from->journal_id.data, sizeof ret->journal_id);
@@ -114,7 +119,8 @@ read_fields(const Tokend__V1__JournalRecord *from, struct arena *a, struct recor
 	ret->offset = from->offset;
 	ret->deadline = from->deadline;
 	ret->attempts = from->attempts;
-	ret->previous = from->previous_fate <= TOKEND__V1__FATE__UNKNOWN ? (enum fate)from->previous_fate : FATE_UNKNOWN;
+	ret->previous = from->previous_fate <= TOKEND__V1__FATE__UNKNOWN ?
+	    (enum fate)from->previous_fate : FATE_UNKNOWN;
 	if (read_hash(from->fingerprint, ret->fingerprint, "fingerprint", ret_err) != 0 ||
 	    read_hash(from->request_digest, ret->digest, "request_digest", ret_err) != 0)
 		return -1;
@@ -143,7 +149,8 @@ record_read(struct span key, struct span value, struct arena *a, struct record_r
 int
 journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret, struct err *ret_err)
 {
-	Tokend__V1__JournalRecord *from = value.bytes == 0 ? NULL : tokend__v1__journal_record__unpack(NULL, value.bytes, value.data);
+	Tokend__V1__JournalRecord *from = value.bytes == 0 ?
+	    NULL : tokend__v1__journal_record__unpack(NULL, value.bytes, value.data);
 	const Tokend__V1__Status *status;
 	unsigned char *stored;
 	size_t bytes;
@@ -151,7 +158,8 @@ journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret
 
 	if (from == NULL)
 		return err_set(ret_err, ERR_RETRY, "the stored record cannot be decoded");
-	status = from->create_reply != NULL ? from->create_reply->status : from->revoke_reply != NULL ? from->revoke_reply->status : NULL;
+	status = from->create_reply != NULL ? from->create_reply->status : from->revoke_reply != NULL ?
+	    from->revoke_reply->status : NULL;
 	if (from->state != TOKEND__V1__JOURNAL_STATE__DONE || status == NULL) {
 		err_set(ret_err, ERR_RETRY, "the stored record holds no reply");
 		goto out;
@@ -173,7 +181,7 @@ out:
 	return rc;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* protobuf-c's structs want writable bytes; packing only reads them. */
 static ProtobufCBinaryData
@@ -225,7 +233,8 @@ write_inventory(const struct record_written *w, Tokend__V1__JournalRecord *to, s
 		Tokend__V1__Permission *p = &permissions[i];
 
 		tokend__v1__permission__init(p);
-		p->action = r->permissions[i].action == PERMISSION_READ ? TOKEND__V1__ACTION__READ : TOKEND__V1__ACTION__WRITE;
+		p->action = r->permissions[i].action == PERMISSION_READ ?
+		    TOKEND__V1__ACTION__READ : TOKEND__V1__ACTION__WRITE;
 		if (r->permissions[i].database != NULL) {
 			p->resource_case = TOKEND__V1__PERMISSION__RESOURCE_DATABASE;
 			p->database = (char *)(uintptr_t)r->permissions[i].database;
@@ -282,7 +291,8 @@ record_write(const struct record_written *w, struct arena *a)
 	bytes = arena_alloc(a, n + 16 + w->stored.bytes);
 	tokend__v1__journal_record__pack(&to, bytes);
 	if (w->stored.bytes > 0) {
-		n += put_varint(bytes + n, w->request != NULL && w->request->method == METHOD_REVOKE_TOKEN ? REVOKE_REPLY_TAG : CREATE_REPLY_TAG);
+		n += put_varint(bytes + n, w->request != NULL && w->request->method == METHOD_REVOKE_TOKEN ?
+		    REVOKE_REPLY_TAG : CREATE_REPLY_TAG);
 		n += put_varint(bytes + n, w->stored.bytes);
 		memcpy(bytes + n, w->stored.data, w->stored.bytes);
 		n += w->stored.bytes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One place that turns tokend.yaml into librdkafka's terms. Which properties are the protocol's own was settled when the file was
- * loaded (base/config.c): nothing here can be overridden by a user. */
+/* One place that turns tokend.yaml into librdkafka's terms. Which properties are the protocol's own was
+ * settled when the file was loaded (base/config.c): nothing here can be overridden by a user. */
 #include "service/kafka_client.h"
 
 #include <librdkafka/rdkafka.h>
@@ -21,8 +21,10 @@ on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 	/* Every property goes to consumers and producers alike; that one of them has no use for it is no news. */
 	if (strcmp(facility, "CONFWARN") == 0)
 		level = LOG_DEBUG;
-	log_event(level <= LOG_ERR ? LOG_ERROR_ : level <= LOG_WARNING ? LOG_WARN_ : level <= LOG_INFO ? LOG_INFO_ : LOG_DEBUG_, "librdkafka",
-	    text, (const struct log_field[]){ LOG_S("facility", facility), LOG_S("client", rk != NULL ? rd_kafka_name(rk) : NULL) }, 2);
+	log_event(level <= LOG_ERR ? LOG_ERROR_ : level <= LOG_WARNING ? LOG_WARN_ : level <= LOG_INFO ?
+	    LOG_INFO_ : LOG_DEBUG_, "librdkafka", text,
+	    (const struct log_field[]){ LOG_S("facility", facility),
+	    LOG_S("client", rk != NULL ? rd_kafka_name(rk) : NULL) }, 2);
 }
 
 static int
@@ -51,7 +53,8 @@ set_secret(rd_kafka_conf_t *conf, const struct property *p, struct err *ret_err)
 }
 
 struct rd_kafka_conf_s *
-kafka_client_conf(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own, struct err *ret_err)
+kafka_client_conf(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own,
+    struct err *ret_err)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	char client_id[256];
@@ -76,7 +79,8 @@ fail:
 }
 
 struct rd_kafka_s *
-kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own, struct err *ret_err)
+kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own,
+    struct err *ret_err)
 {
 	rd_kafka_conf_t *conf = kafka_client_conf(c, role, own, n_own, ret_err);
 	rd_kafka_t *rk;

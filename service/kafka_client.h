@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every librdkafka handle of ours begins with: the user's properties, the secret ones from their files, our logger. */
+/* What every librdkafka handle of ours begins with: the user's properties, the secret ones from their files,
+ * our logger. */
 #ifndef TOKEND_KAFKA_CLIENT_H
 #define TOKEND_KAFKA_CLIENT_H
 
@@ -12,13 +13,13 @@ struct rd_kafka_s;
 
 struct kafka_property { const char *name, *value; };
 
-/* A configuration for one handle; role ends in client.id. own is applied after the user's. The caller gives it to rd_kafka_new. NULL and the
- * offending property otherwise. */
-struct rd_kafka_conf_s *kafka_client_conf(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own,
-    struct err *ret_err);
+/* A configuration for one handle; role ends in client.id. own is applied after the user's. The caller gives
+ * it to rd_kafka_new. NULL and the offending property otherwise. */
+struct rd_kafka_conf_s *kafka_client_conf(const struct config *c, const char *role, const struct kafka_property *own,
+    size_t n_own, struct err *ret_err);
 
 /* Same, made into a handle (consumer or producer). */
-struct rd_kafka_s *kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own,
-    struct err *ret_err);
+struct rd_kafka_s *kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own,
+    size_t n_own, struct err *ret_err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of a cluster's tokens, asked for when a status alone does not tell: 404, 409, and a breaker that wants to know whether anybody is there.
- * One list at a time per cluster, whoever waits, since a list may be 100 MB. Loop thread only. */
+/* Lists of a cluster's tokens, asked for when a status alone does not tell: 404, 409, and a breaker that
+ * wants to know whether anybody is there. One list at a time per cluster, whoever waits, since a list may be
+ * 100 MB. Loop thread only. */
 #ifndef TOKEND_LISTS_H
 #define TOKEND_LISTS_H
 
@@ -25,7 +26,8 @@ void lists_withdraw(struct lists *l, struct ticket *t);
 /* Hand over what is asked for and not under way yet. */
 void lists_flush(struct lists *l);
 
-/* A list is back. Was it the breaker's, too? Then each ticket that it answers, until NULL; then the caller gives the job to pool_return. */
+/* A list is back. Was it the breaker's, too? Then each ticket that it answers, until NULL; then the caller
+ * gives the job to pool_return. */
 bool lists_returned(struct lists *l, struct job *list);
 struct ticket *lists_served(struct lists *l, struct job *list);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One epoll over everything that can happen. The loop itself decides nothing: it sleeps until somebody has something, or until the pipeline wants to
- * come back by itself. */
+/* One epoll over everything that can happen. The loop itself decides nothing: it sleeps until somebody has
+ * something, or until the pipeline wants to come back by itself. */
 #include "service/loop.h"
 
 #include <errno.h>

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request's way, from the record to its committed reply:
  *
- *   record -> headers -> verify -> decode -> journal (seen?) -> authorize -> dispatch (permit) -> journal (intent) => publish
- *          => workers => conclude (~ timers: another lap) -> seal -> publish (reply + outcome + offsets, one transaction) -> watermark
+ *   record -> headers -> verify -> decode -> journal (seen?) -> authorize -> dispatch (permit) -> journal (intent)
+ *          => publish => workers => conclude (~ timers: another lap)
+ *          -> seal => publish (reply + outcome + offsets, one transaction) -> watermark
  *
- * (=> crosses a thread.) Nothing calls backwards: a retry is a new lap through the same rooms. A turn takes in whatever has come back, and lets every ticket
- * walk as far as it can; what waits, waits in a state, on a timer, in a line or in the batch. */
+ * (=> crosses a thread.) Nothing calls backwards: a retry is a new lap through the same rooms. A turn takes
+ * in whatever has come back, and lets every ticket walk as far as it can; what waits, waits in a state, on a
+ * timer, in a line or in the batch. */
 #include "service/pipeline.h"
 
 #include <assert.h>
@@ -49,7 +51,7 @@ pipeline_now(void)
 	return clock_wall_ms() / 1000;
 }
 
-/* ---- leaving ------------------------------------------------------------------------------------------------------- */
+/* ---- leaving ----------------------------------------------------------------------------------------------------- */
 
 static void
 unlink_waiter(struct ticket *t)
@@ -93,7 +95,8 @@ pipeline_drop(struct pipeline *p, struct ticket *t)
 	ticket_free(t);
 }
 
-/* Nothing of it may be in the journal yet: then the successor finds it new. Else it goes on where this life leaves it. */
+/* Nothing of it may be in the journal yet: then the successor finds it new. Else it goes on where this life
+ * leaves it. */
 static void
 hand_over_or_drop(struct pipeline *p, struct ticket *t)
 {
@@ -134,7 +137,7 @@ pipeline_leave(struct pipeline *p, struct ticket *t)
 	hand_over_or_drop(p, t);
 }
 
-/* ---- waiting for a permit ------------------------------------------------------------------------------------------ */
+/* ---- waiting for a permit ---------------------------------------------------------------------------------------- */
 
 static uint64_t
 deadline_boot_ms(const struct ticket *t)
@@ -152,7 +155,7 @@ pipeline_to_line(struct pipeline *p, struct ticket *t)
 	timers_set(p->timers, t, deadline_boot_ms(t));
 }
 
-/* ---- permits and intents ------------------------------------------------------------------------------------------- */
+/* ---- permits and intents ----------------------------------------------------------------------------------------- */
 
 static void
 begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
@@ -164,8 +167,8 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 		lists_probe(p->lists, cluster);
 	while ((t = dispatch_next(p->dispatch, now_boot_ms, &retry)) != NULL) {
 		timers_clear(p->timers, t);
-		if (t->attempts.begun > 0 &&
-		    authorize_request(p->authorize, t->policy, t->record.partition, &t->request, pipeline_now(), false, &t->status) != 0) {
+		if (t->attempts.begun > 0 && authorize_request(p->authorize, t->policy, t->record.partition,
+		    &t->request, pipeline_now(), false, &t->status) != 0) {
 			dispatch_unused(p->dispatch, t);
 			answer_status(p, t);
 			continue;
@@ -177,7 +180,7 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 		*wake_boot_ms = retry;
 }
 
-/* ---- what comes back ----------------------------------------------------------------------------------------------- */
+/* ---- what comes back --------------------------------------------------------------------------------------------- */
 
 /* What became of the attempt leads there. */
 static void
@@ -207,10 +210,12 @@ go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wa
 		break;
 	case CONCLUDE_RETRY:
 		metrics_add(metrics_at(METRIC_RETRIES, cluster, verdict_label(t->last_verdict)), 1);
-		log_info("conclude", "an attempt ended without a token; another follows", LOG_S("request_id", t->request.request_id),
-		    LOG_S("principal", t->principal), LOG_S("cluster", cluster), LOG_N("attempt", t->attempts.current.number),
-		    LOG_S("verdict", verdict_label(t->last_verdict)), LOG_S("why", t->job.message), LOG_N("wait_ms", wait_ms),
-		    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
+		log_info("conclude", "an attempt ended without a token; another follows",
+		    LOG_S("request_id", t->request.request_id), LOG_S("principal", t->principal),
+		    LOG_S("cluster", cluster), LOG_N("attempt", t->attempts.current.number),
+		    LOG_S("verdict", verdict_label(t->last_verdict)), LOG_S("why", t->job.message),
+		    LOG_N("wait_ms", wait_ms), LOG_N("partition", t->record.partition),
+		    LOG_N("offset", t->record.offset));
 		if (t->assignment->state == ASSIGNMENT_DRAINING) {
 			answer_hand_over(p, t);
 			break;
@@ -232,9 +237,10 @@ call_returned(struct pipeline *p, struct ticket *t)
 	if (t->assignment->state == ASSIGNMENT_LOST) {
 		if (t->job.verdict == VERDICT_CREATED) {
 			metrics_add(metrics_at(METRIC_LOST_STRINGS, cluster, NULL), 1);
-			log_warn("conclude", "a token was created for a partition that was lost meanwhile; its attempt is closed by whoever has it now",
-			    LOG_S("cluster", cluster), LOG_S("token_id", t->job.created_id), LOG_N("partition", t->record.partition),
-			    LOG_N("offset", t->record.offset));
+			log_warn("conclude",
+			    "a token was created for a partition that was lost meanwhile; its attempt is closed by "
+			    "whoever has it now", LOG_S("cluster", cluster), LOG_S("token_id", t->job.created_id),
+			    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
 		}
 		pipeline_drop(p, t);
 		return;
@@ -321,7 +327,8 @@ aborted(struct pipeline *p, struct transaction *x)
 {
 	bool anew = false;
 
-	log_warn("publish", "a transaction was aborted", LOG_S("error", x->err.text), LOG_T("stale", x->result == TRANSACTION_STALE));
+	log_warn("publish", "a transaction was aborted", LOG_S("error", x->err.text),
+	    LOG_T("stale", x->result == TRANSACTION_STALE));
 	for (struct item *it = x->items, *next; it != NULL; it = next) {
 		next = it->next;
 		pipeline_drop(p, it->ticket);
@@ -402,12 +409,13 @@ take_due(struct pipeline *p, uint64_t now_boot_ms)
 	}
 }
 
-/* ---- the turn ------------------------------------------------------------------------------------------------------ */
+/* ---- the turn ---------------------------------------------------------------------------------------------------- */
 
 static bool
 over(const struct pipeline *p, uint64_t now_boot_ms)
 {
-	return p->broken || (p->stopping && ((hold_nothing(p) && !batch_busy(p->batch)) || now_boot_ms >= p->drain_until_boot_ms));
+	return p->broken || (p->stopping && ((hold_nothing(p) && !batch_busy(p->batch)) ||
+	    now_boot_ms >= p->drain_until_boot_ms));
 }
 
 bool
@@ -435,7 +443,9 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	if (over(p, now)) {
 		*ret_err = p->broken ? p->why : (struct err){ .text = "" };
 		if (!p->broken && (!hold_nothing(p) || batch_busy(p->batch)))
-			err_set(ret_err, ERR_FATAL, "drain_timeout is over with %zu requests under way; the next instance goes on with them", p->tickets);
+			err_set(ret_err, ERR_FATAL,
+			    "drain_timeout is over with %zu requests under way; the next instance goes on with them",
+			    p->tickets);
 		return false;
 	}
 	if (p->stopping && p->drain_until_boot_ms < wake)
@@ -467,7 +477,7 @@ pipeline_fds(const struct pipeline *p, int ret_fds[PIPELINE_FDS])
 	ret_fds[3] = mailbox_fd(p->restored);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct pipeline *
 pipeline_new(const struct pipeline_options *o, struct err *ret_err)
@@ -491,14 +501,15 @@ pipeline_new(const struct pipeline_options *o, struct err *ret_err)
 	if ((p->outcomes = mailbox_new(ret_err)) == NULL || (p->results = mailbox_new(ret_err)) == NULL ||
 	    (p->restored = mailbox_new(ret_err)) == NULL)
 		goto fail;
-	pool = (struct pool_options){ .threads = o->config->workers, .clusters = o->config->clusters, .n_clusters = o->config->n_clusters,
-	    .outcomes = p->outcomes };
+	pool = (struct pool_options){ .threads = o->config->workers, .clusters = o->config->clusters,
+	    .n_clusters = o->config->n_clusters, .outcomes = p->outcomes };
 	if ((p->pool = pool_new(&pool, ret_err)) == NULL)
 		goto fail;
 	p->dispatch = dispatch_new(o->config, p->pool);
 	p->lists = lists_new(o->config, p->pool);
 	if ((p->publish = publish_new(o->config, p->results, ret_err)) == NULL ||
-	    (p->restore = restore_new(o->config, p->restored, ret_err)) == NULL || (p->intake = intake_new(o->config, ret_err)) == NULL)
+	    (p->restore = restore_new(o->config, p->restored, ret_err)) == NULL ||
+	    (p->intake = intake_new(o->config, ret_err)) == NULL)
 		goto fail;
 	return p;
 fail:

@@ -28,8 +28,9 @@ void pipeline_free(struct pipeline *p);
 #define PIPELINE_FDS 4
 void pipeline_fds(const struct pipeline *p, int ret_fds[PIPELINE_FDS]);
 
-/* Do all that can be done now without waiting; *ret_wake_boot_ms is when to come again even if no fd says so. False: it is over; then either *ret_err
- * says why the process must exit non-zero, or ret_err->text is empty and it was drained. */
+/* Do all that can be done now without waiting; *ret_wake_boot_ms is when to come again even if no fd says so.
+ * False: it is over; then either *ret_err says why the process must exit non-zero, or ret_err->text is empty
+ * and it was drained. */
 bool pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_err);
 
 /* End in good order: no new records, finish or close what is in flight, within drain_timeout. */

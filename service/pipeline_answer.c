@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Everything that tokend writes to Kafka is put together here: an item for the next transaction.
  *
- * Two kinds of journal keys, and the difference is the heart of it: the request's own life (C...) holds its intents and its outcome; every
- * other answer, all that is about a RECORD and every replay, stands under the record's place (#p:offset). So nobody can change what is known of another's
- * request, and every answered offset is in the journal.
+ * Two kinds of journal keys, and the difference is the heart of it: the request's own life (C...) holds its
+ * intents and its outcome; every other answer, all that is about a RECORD and every replay, stands under the
+ * record's place (#p:offset). So nobody can change what is known of another's request, and every answered
+ * offset is in the journal.
  *
  * A reply is stamped and signed when it is queued, a replayed one too: a rotated key never strands a replay. */
 #include <assert.h>
@@ -92,7 +93,7 @@ queue(struct pipeline *p, struct ticket *t)
 	batch_add(p->batch, &t->item);
 }
 
-/* ---- outcomes and refusals ----------------------------------------------------------------------------------------- */
+/* ---- outcomes and refusals --------------------------------------------------------------------------------------- */
 
 /* The request's own outcome, decided once: DONE and reply. */
 static void
@@ -130,7 +131,8 @@ answer_token(struct pipeline *p, struct ticket *t)
 		.cluster_name = c->name, .account_id = c->account_id, .cluster_id = c->cluster_id,
 		.description_sent = j->description, .token_id = j->created_id, .access_token = j->access_token,
 		.created_at = j->created_at, .created_at_nanos = j->created_at_nanos,
-		.has_expires_at = j->token_expires, .expires_at = j->token_expires_at, .expires_at_nanos = j->token_expires_at_nanos,
+		.has_expires_at = j->token_expires, .expires_at = j->token_expires_at,
+		.expires_at_nanos = j->token_expires_at_nanos,
 	};
 	struct span box;
 	struct err e;
@@ -163,14 +165,15 @@ answer_again(struct pipeline *p, struct ticket *t)
 void
 answer_stray(struct pipeline *p, struct ticket *t)
 {
-	status_set(&t->status, STATUS_INTERNAL, "an attempt was begun, and the record that asked for it can no longer be worked on");
+	status_set(&t->status, STATUS_INTERNAL,
+	    "an attempt was begun, and the record that asked for it can no longer be worked on");
 	conclude_reply(t, span_of(NULL, 0));
 	begin_item(t, -1);
 	add_out(t, OUT_JOURNAL, t->journal_key, journal_done(t->assignment->journal, t, &t->arena, &t->item.seq));
 	queue(p, t);
 }
 
-/* ---- dead letters -------------------------------------------------------------------------------------------------- */
+/* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
 static size_t
 record_bytes(const struct record *r)
@@ -182,8 +185,8 @@ record_bytes(const struct record *r)
 	return bytes;
 }
 
-/* With our headers a record may become too large to be written: one such record would stop all partitions. What cannot be kept whole is told by its
- * place alone. */
+/* With our headers a record may become too large to be written: one such record would stop all partitions.
+ * What cannot be kept whole is told by its place alone. */
 void
 answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
 {
@@ -194,24 +197,27 @@ answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
 	if (n > 0)
 		memcpy(headers, t->record.headers, n * sizeof *headers);
 	if (bytes > DEAD_LETTER_MOST)
-		headers[n++] = (struct header){ span_str("tokend-dead-letter-omitted-bytes"), span_str(arena_text(&t->arena, "%zu", bytes)) };
+		headers[n++] = (struct header){ span_str("tokend-dead-letter-omitted-bytes"),
+		    span_str(arena_text(&t->arena, "%zu", bytes)) };
 	headers[n++] = (struct header){ span_str("tokend-dead-letter-reason"), span_str(reason) };
 	headers[n++] = (struct header){ span_str("tokend-dead-letter-topic"), span_str(p->o.config->topic_requests) };
-	headers[n++] = (struct header){ span_str("tokend-dead-letter-partition"), span_str(arena_text(&t->arena, "%" PRId32, t->record.partition)) };
-	headers[n++] = (struct header){ span_str("tokend-dead-letter-offset"), span_str(arena_text(&t->arena, "%" PRId64, t->record.offset)) };
+	headers[n++] = (struct header){ span_str("tokend-dead-letter-partition"),
+	    span_str(arena_text(&t->arena, "%" PRId32, t->record.partition)) };
+	headers[n++] = (struct header){ span_str("tokend-dead-letter-offset"),
+	    span_str(arena_text(&t->arena, "%" PRId64, t->record.offset)) };
 	begin_item(t, t->record.offset);
 	add_answered(t);
 	out = bytes <= DEAD_LETTER_MOST ? add_out(t, OUT_DEAD_LETTER, t->record.key, t->record.value) :
 	    add_out(t, OUT_DEAD_LETTER, span_of(NULL, 0), span_of(NULL, 0));
 	out->headers = headers;
 	out->n_headers = n;
-	log_warn("intake", "a record goes to the dead letters", LOG_S("reason", reason), LOG_N("partition", t->record.partition),
-	    LOG_N("offset", t->record.offset));
+	log_warn("intake", "a record goes to the dead letters", LOG_S("reason", reason),
+	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
 	metrics_add(metrics_at(METRIC_DEAD_LETTERS, reason, NULL), 1);
 	queue(p, t);
 }
 
-/* ---- intents ------------------------------------------------------------------------------------------------------- */
+/* ---- intents ----------------------------------------------------------------------------------------------------- */
 
 void
 answer_intent(struct pipeline *p, struct ticket *t)
@@ -232,7 +238,7 @@ answer_hand_over(struct pipeline *p, struct ticket *t)
 	queue(p, t);
 }
 
-/* ---- afterwards ---------------------------------------------------------------------------------------------------- */
+/* ---- afterwards -------------------------------------------------------------------------------------------------- */
 
 static void
 audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
@@ -242,13 +248,14 @@ audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
 	if (t->metadata.traceparent.bytes >= 35)
 		memcpy(trace, t->metadata.traceparent.data + 3, 32);
 	log_info("audit", t->replayed ? "replayed" : t->holder ? "outcome" : "refused",
-	    LOG_S("request_id", t->verified ? t->request.request_id : NULL), LOG_S("principal", t->verified ? t->principal : NULL),
-	    LOG_S("method", headers_method_name(t->metadata.method)),
-	    LOG_S("code", status_code_name(t->code)), LOG_S("reason", !t->replayed && row->reason[0] != '\0' ? row->reason : NULL), LOG_S("message", t->status.message),
-	    LOG_S("cluster", t->attempts.begun > 0 ? t->attempts.current.cluster : NULL), LOG_S("token_id", t->token_id),
-	    LOG_N("attempt", t->attempts.begun), LOG_N("closed", t->attempts.n_closed),
-	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset),
-	    LOG_S("trace_id", trace[0] != '\0' ? trace : NULL),
+	    LOG_S("request_id", t->verified ? t->request.request_id : NULL),
+	    LOG_S("principal", t->verified ? t->principal : NULL),
+	    LOG_S("method", headers_method_name(t->metadata.method)), LOG_S("code", status_code_name(t->code)),
+	    LOG_S("reason", !t->replayed && row->reason[0] != '\0' ? row->reason : NULL),
+	    LOG_S("message", t->status.message), LOG_S("cluster", t->attempts.begun > 0 ?
+	    t->attempts.current.cluster : NULL), LOG_S("token_id", t->token_id), LOG_N("attempt", t->attempts.begun),
+	    LOG_N("closed", t->attempts.n_closed), LOG_N("partition", t->record.partition),
+	    LOG_N("offset", t->record.offset), LOG_S("trace_id", trace[0] != '\0' ? trace : NULL),
 	    LOG_S("policy", text_hex(span_of(policy_digest(p->policy), 8), digest)));
 }
 
@@ -259,7 +266,8 @@ answer_settled(struct pipeline *p, struct ticket *t)
 
 	if (t->stored.data == NULL)
 		return;                 /* a dead letter */
-	metrics_add(metrics_at(METRIC_REQUESTS, strrchr(headers_method_name(t->metadata.method), '/') + 1, status_code_name(t->code)), 1);
+	metrics_add(metrics_at(METRIC_REQUESTS, strrchr(headers_method_name(t->metadata.method), '/') + 1,
+	    status_code_name(t->code)), 1);
 	if (t->record.offset >= 0 && ms >= 0)
 		metrics_observe(p->seconds, (uint64_t)ms * 1000);
 	audit(p, t, status_row(t->status.cause));

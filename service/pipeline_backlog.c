@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* No cluster starves another.
  *
- * Requests for a cluster that does not answer wait, and while they wait they hold tickets. A partition has so many and no more: full of them it is
- * left unread, and whatever lies behind for clusters that do answer waits along. So a cluster that has let nothing through for a while may
- * hold half of a partition's tickets (and of the bytes that all may hold). What is beyond, the newest first, is answered: later, with a new ID.
+ * Requests for a cluster that does not answer wait, and while they wait they hold tickets. A partition has so
+ * many and no more: full of them it is left unread, and whatever lies behind for clusters that do answer
+ * waits along. So a cluster that has let nothing through for a while may hold half of a partition's tickets
+ * (and of the bytes that all may hold). What is beyond, the newest first, is answered: later, with a new ID.
  *
- * A cluster that was only just left alone keeps all: most outages are short, and an answer that it did not work is final. */
+ * A cluster that was only just left alone keeps all: most outages are short, and an answer that it did not
+ * work is final. */
 #include "service/base/config.h"
 #include "service/conclude.h"
 #include "service/dispatch.h"
@@ -52,7 +54,8 @@ shed_beyond_half(struct pipeline *p, struct assignment *a, int cluster, size_t *
 	unsigned half = (p->o.config->max_pending + 1) / 2;
 	struct ticket *t, *next;
 
-	for (t = a->tickets; t != NULL && (a->of_cluster[cluster] > half || *bytes > TICKETS_BYTES_MOST / 2); t = next) {
+	for (t = a->tickets; t != NULL && (a->of_cluster[cluster] > half ||
+	    *bytes > TICKETS_BYTES_MOST / 2); t = next) {
 		next = t->next;
 		if (!only_waits(t, cluster))
 			continue;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Partitions: given, restored, asked back, lost.
  *
- *   given     its journal is read first; until then nothing of it is worked on (R2), also when it comes back to the same process
- *   asked     no new record, no new intent, no new POST; calls in flight end, outcomes are committed, and what goes on elsewhere is handed over by one
- *   back      more INTENT without an open attempt, or clean hand-overs would use up the cap on unknown attempts
- *   lost      somebody else's by now: whatever is still queued for it is dropped, and a string that comes later delivers nothing
+ *   given     its journal is read first; until then nothing of it is worked on (R2), also when it comes back
+ *             to the same process
+ *   asked     no new record, no new intent, no new POST; calls in flight end, outcomes are committed, and what
+ *   back      goes on elsewhere is handed over by one more INTENT without an open attempt, or clean hand-overs
+ *             would use up the cap on unknown attempts
+ *   lost      somebody else's by now: whatever is still queued for it is dropped, and a string that comes later
+ *             delivers nothing
  *   closed    its journal cannot be trusted (R11): held, and left unread */
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +47,7 @@ show(struct pipeline *p)
 	atomic_store(&p->o.health->journal_closed, (int)closed);
 }
 
-/* ---- lost ----------------------------------------------------------------------------------------------------------- */
+/* ---- lost -------------------------------------------------------------------------------------------------------- */
 
 /* One that neither a worker nor the publisher has. */
 static struct ticket *
@@ -52,7 +55,8 @@ loose(const struct assignment *a)
 {
 	struct ticket *t = a->tickets;
 
-	while (t != NULL && (t->state == TICKET_CALLING || ((t->state == TICKET_INTENT || t->state == TICKET_ANSWERING) && !t->item.queued)))
+	while (t != NULL && (t->state == TICKET_CALLING ||
+	    ((t->state == TICKET_INTENT || t->state == TICKET_ANSWERING) && !t->item.queued)))
 		t = t->next;
 	return t;
 }
@@ -78,7 +82,7 @@ lose_all(struct pipeline *p)
 	p->revoking = false;
 }
 
-/* ---- given and restored -------------------------------------------------------------------------------------------- */
+/* ---- given and restored ------------------------------------------------------------------------------------------ */
 
 static void
 ask_restore(struct pipeline *p, struct assignment *a)
@@ -136,7 +140,8 @@ hold_close(struct pipeline *p, int32_t partition, struct generation *g, const st
 void
 hold_begin_anew(struct pipeline *p)
 {
-	log_warn("intake", "the journal's end is not known: leaving the group and joining again", LOG_N("tickets", p->tickets));
+	log_warn("intake", "the journal's end is not known: leaving the group and joining again",
+	    LOG_N("tickets", p->tickets));
 	lose_all(p);
 	intake_begin_anew(p->intake);
 }
@@ -151,8 +156,9 @@ open_assignment(struct pipeline *p, struct assignment *a, struct restoration *q)
 	a->watermark = watermark_new(q->start);
 	a->state = ASSIGNMENT_OPEN;
 	a->readable = true;
-	log_info("journal", "restored", LOG_N("partition", a->partition), LOG_N("start", q->start), LOG_N("entries", journal_entries(a->journal)),
-	    LOG_N("seq", journal_seq(a->journal)), LOG_N("generation", generation_number(a->generation)));
+	log_info("journal", "restored", LOG_N("partition", a->partition), LOG_N("start", q->start),
+	    LOG_N("entries", journal_entries(a->journal)), LOG_N("seq", journal_seq(a->journal)),
+	    LOG_N("generation", generation_number(a->generation)));
 	for (t = ticket_new(a); journal_stray(a->journal, q->start, q->request_high, t); t = ticket_new(a)) {
 		p->tickets++;
 		answer_stray(p, t);
@@ -176,7 +182,8 @@ take_journal(struct pipeline *p, struct restoration *q)
 		hold_lose(p, a);
 		hold_close(p, a->partition, a->generation, &q->err);
 	} else {
-		log_warn("journal", "cannot restore yet", LOG_N("partition", a->partition), LOG_S("error", q->err.text));
+		log_warn("journal", "cannot restore yet", LOG_N("partition", a->partition),
+		    LOG_S("error", q->err.text));
 		a->retry_boot_ms = clock_boot_ms() + duration_ms(DURATION_RESTORE_RETRY);
 	}
 }
@@ -199,7 +206,8 @@ take_reply(struct pipeline *p, struct restoration *q)
 		return;
 	}
 	if (walk_past_window(p, t)) {       /* the index remembers longer than the topic keeps */
-		status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than what is remembered; an earlier reply may exist");
+		status_set(&t->status, STATUS_PAST_WINDOW,
+		    "the request is older than what is remembered; an earlier reply may exist");
 		answer_status(p, t);
 		return;
 	}
@@ -229,7 +237,7 @@ hold_restored(struct pipeline *p)
 	show(p);
 }
 
-/* ---- asked back ---------------------------------------------------------------------------------------------------- */
+/* ---- asked back -------------------------------------------------------------------------------------------------- */
 
 static void
 drain(struct pipeline *p, struct assignment *a)
@@ -241,7 +249,8 @@ drain(struct pipeline *p, struct assignment *a)
 	a->state = ASSIGNMENT_DRAINING;
 	if (a->asked != NULL)
 		atomic_store(&a->asked->unwanted, true);
-	/* Waiters are newer than their holders, so they stand before them: a holder that goes takes none along that is still to come. */
+	/* Waiters are newer than their holders, so they stand before them: a holder that goes takes none along
+	 * that is still to come. */
 	for (t = a->tickets; t != NULL; t = next) {
 		next = t->next;
 		pipeline_leave(p, t);
@@ -286,12 +295,13 @@ hold_nothing(const struct pipeline *p)
 	return true;
 }
 
-/* ---- events -------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void
 on_assigned(struct pipeline *p, struct intake_event *e)
 {
-	log_info("intake", "assigned", LOG_N("partitions", e->n_partitions), LOG_N("generation", generation_number(e->generation)));
+	log_info("intake", "assigned", LOG_N("partitions", e->n_partitions),
+	    LOG_N("generation", generation_number(e->generation)));
 	metrics_add(p->rebalances, 1);
 	atomic_store(&p->o.health->joined, 1);
 	if (generation_valid(e->generation) && !p->stopping)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the turn), pipeline_answer.c (what is written), pipeline_hold.c
- * (assignments: restored, drained, lost). */
+/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the
+ * turn), pipeline_answer.c (what is written), pipeline_hold.c (assignments: restored, drained, lost). */
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
 
@@ -37,7 +37,7 @@ struct pipeline {
 void pipeline_break(struct pipeline *p, const struct err *why);
 int64_t pipeline_now(void);             /* Unix seconds */
 
-/* ---- pipeline_answer.c: what is written ---------------------------------------------------------------------------- */
+/* ---- pipeline_answer.c: what is written -------------------------------------------------------------------------- */
 
 /* The record is refused (about RECORD) or the request ends (about OUTCOME) as t->status says. */
 void answer_status(struct pipeline *p, struct ticket *t);
@@ -55,7 +55,7 @@ void answer_stray(struct pipeline *p, struct ticket *t);
 /* Its answer is committed: audit line and metrics. */
 void answer_settled(struct pipeline *p, struct ticket *t);
 
-/* ---- pipeline_hold.c: assignments ---------------------------------------------------------------------------------- */
+/* ---- pipeline_hold.c: assignments -------------------------------------------------------------------------------- */
 
 void hold_events(struct pipeline *p);
 void hold_restored(struct pipeline *p);
@@ -69,7 +69,7 @@ void hold_lose(struct pipeline *p, struct assignment *a);
 /* Lose everything and be assigned again: journals are read anew. */
 void hold_begin_anew(struct pipeline *p);
 
-/* ---- pipeline_backlog.c: no cluster starves another ---------------------------------------------------------------- */
+/* ---- pipeline_backlog.c: no cluster starves another -------------------------------------------------------------- */
 
 #define TICKETS_BYTES_MOST (64u * 1024 * 1024)
 
@@ -79,7 +79,7 @@ void backlog_forget(struct ticket *t);
 /* Answer what is too much of clusters that do not answer. */
 void backlog_shed(struct pipeline *p, uint64_t now_boot_ms);
 
-/* ---- pipeline_walk.c: a record's first walk ------------------------------------------------------------------------ */
+/* ---- pipeline_walk.c: a record's first walk ---------------------------------------------------------------------- */
 
 void walk_records(struct pipeline *p);
 /* Could a partition be read further at once? */
@@ -89,7 +89,7 @@ void walk_fetch(struct pipeline *p, struct ticket *t);
 /* Is it so old that the journal may have forgotten it? */
 bool walk_past_window(const struct pipeline *p, const struct ticket *t);
 
-/* ---- pipeline.c ---------------------------------------------------------------------------------------------------- */
+/* ---- pipeline.c -------------------------------------------------------------------------------------------------- */
 
 /* t is done with, wherever it is. Waiters go with it. */
 void pipeline_drop(struct pipeline *p, struct ticket *t);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A record's first walk: read, believed or refused, known or new, admitted, and into the line for a permit.
  *
- * The order of checks is the contract's, and it matters. Whatever fails before the request is admitted refuses the RECORD, is written under the record's
- * place, and leaves the ID untouched; whatever fails after is the request's OUTCOME, for good. A repeat is answered before
- * anything is asked that may have changed since: key's validity, policy, clock. */
+ * The order of checks is the contract's, and it matters. Whatever fails before the request is admitted
+ * refuses the RECORD, is written under the record's place, and leaves the ID untouched; whatever fails after
+ * is the request's OUTCOME, for good. A repeat is answered before anything is asked that may have changed
+ * since: key's validity, policy, clock. */
 #include <stdlib.h>
 
 #include "service/authorize.h"
@@ -80,7 +81,8 @@ refuse_reused(struct pipeline *p, struct ticket *t, const struct journal_look *l
 {
 	char hex[65];
 
-	status_set(&t->status, STATUS_REQUEST_ID_REUSED, "request_id \"%s\" was used before, with other bytes", t->request.request_id);
+	status_set(&t->status, STATUS_REQUEST_ID_REUSED, "request_id \"%s\" was used before, with other bytes",
+	    t->request.request_id);
 	status_detail(&t->status, "fingerprint", "%s", text_hex(span_of(look->fingerprint, 32), hex));
 	status_detail(&t->status, "state", "%s", look->done ? "DONE" : "IN_FLIGHT");
 	refuse(p, t);
@@ -102,7 +104,8 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 		answer_status(p, t);
 		return;
 	}
-	if (authorize_request(p->authorize, t->policy, t->record.partition, &t->request, now, is_new, &t->status) != 0) {
+	if (authorize_request(p->authorize, t->policy, t->record.partition, &t->request, now, is_new,
+	    &t->status) != 0) {
 		answer_status(p, t);
 		return;
 	}
@@ -112,7 +115,8 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 		return;
 	}
 	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
-		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS, "%u attempts ended without a word on whether a token was created",
+		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS,
+		    "%u attempts ended without a word on whether a token was created",
 		    attempts_unknown(&t->attempts));
 		answer_status(p, t);
 		return;
@@ -156,7 +160,8 @@ look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 		break;
 	}
 	if (walk_past_window(p, t)) {
-		status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than what is remembered; an earlier reply may exist");
+		status_set(&t->status, STATUS_PAST_WINDOW,
+		    "the request is older than what is remembered; an earlier reply may exist");
 		refuse(p, t);
 	} else if (authorize_record(key, &t->request, pipeline_now(), &t->status) != 0)
 		refuse(p, t);
@@ -177,8 +182,8 @@ read_request(struct pipeline *p, struct ticket *t, bool outside_read, struct ver
 	}
 	if (!signature_good)
 		return false;
-	if (decode_shape(p->o.config, t->metadata.method, t->metadata.body, t->record.key, v->key->principal, &t->arena, &t->request,
-	    &t->status) != 0)
+	if (decode_shape(p->o.config, t->metadata.method, t->metadata.body, t->record.key, v->key->principal,
+	    &t->arena, &t->request, &t->status) != 0)
 		return false;
 	t->verified = true;
 	t->principal = v->key->principal;
@@ -204,7 +209,8 @@ walk(struct pipeline *p, struct ticket *t)
 		struct assignment *a = t->assignment;
 		struct err e;
 
-		err_set(&e, ERR_REFUSE, "the record at offset %lld is another one than the journal knows", (long long)t->record.offset);
+		err_set(&e, ERR_REFUSE, "the record at offset %lld is another one than the journal knows",
+		    (long long)t->record.offset);
 		hold_lose(p, a);
 		hold_close(p, a->partition, a->generation, &e);
 		return;
@@ -243,7 +249,8 @@ read_partition(struct pipeline *p, struct assignment *a)
 	for (int n = 0; n < READ_A_TURN && a->state == ASSIGNMENT_OPEN; n++) {
 		struct ticket *t;
 
-		if (a->n_tickets >= p->o.config->max_pending || p->tickets_bytes >= TICKETS_BYTES_MOST || !watermark_room(a->watermark))
+		if (a->n_tickets >= p->o.config->max_pending || p->tickets_bytes >= TICKETS_BYTES_MOST ||
+		    !watermark_room(a->watermark))
 			return;
 		t = ticket_new(a);
 		if (!intake_read(p->intake, a->partition, &t->arena, &t->record)) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* begin, send offsets, produce, flush, check, commit.
  *
- * Offsets go first: with offsets last, half of the transactions wait out a fixed retry inside librdkafka. Each transaction names, for every partition
- * it touches, an absolute offset and the group metadata captured with the assignment; the broker fences a stale generation there (R1).
+ * Offsets go first: with offsets last, half of the transactions wait out a fixed retry inside librdkafka.
+ * Each transaction names, for every partition it touches, an absolute offset and the group metadata captured
+ * with the assignment; the broker fences a stale generation there (R1).
  *
- * Errors are asked in one order: fatal -> the process exits; abort required -> abort, and the loop decides about the items;
- * retriable -> the same call again; anything else is fatal. When a commit's fate is in doubt nothing is guessed: exit, and the journal decides after
- * the restart (R5). A producer that behaved oddly in a commit is replaced before it is used again (R6).
+ * Errors are asked in one order: fatal -> the process exits; abort required -> abort, and the loop decides
+ * about the items; retriable -> the same call again; anything else is fatal. When a commit's fate is in doubt
+ * nothing is guessed: exit, and the journal decides after the restart (R5). A producer that behaved oddly in
+ * a commit is replaced before it is used again (R6).
  *
- * Between flush and commit the delivered offsets of the journal's records are held against what the loop knows of that partition: a journal
- * that was cut or made anew shows here, before anything is committed on top of it. */
+ * Between flush and commit the delivered offsets of the journal's records are held against what the loop
+ * knows of that partition: a journal that was cut or made anew shows here, before anything is committed on
+ * top of it. */
 #include "service/publish.h"
 
 #include <inttypes.h>
@@ -42,13 +45,14 @@ struct publish {
 
 	/* the thread's own */
 	rd_kafka_t *producer;
-	rd_kafka_topic_t *topics[3];    /* held so that their metadata is there before the first record: else it waits for a second */
+	/* held so that their metadata is there before the first record: else it waits for a second */
+	rd_kafka_topic_t *topics[3];
 	unsigned aborts;                /* in a row */
 	bool doubtful;                  /* replace the producer before its next transaction */
 	atomic_bool link_dropped;       /* set by librdkafka's error callback */
 };
 
-/* ---- the producer -------------------------------------------------------------------------------------------------- */
+/* ---- the producer ------------------------------------------------------------------------------------------------ */
 
 static void
 on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -67,9 +71,11 @@ on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	struct publish *p = opaque;
 
 	(void)rk;
-	if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__TIMED_OUT)
+	if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+	    code == RD_KAFKA_RESP_ERR__TIMED_OUT)
 		atomic_store(&p->link_dropped, true);
-	log_warn("publish", "the producer reports an error", LOG_S("error", reason), LOG_S("code", rd_kafka_err2name(code)));
+	log_warn("publish", "the producer reports an error", LOG_S("error", reason),
+	    LOG_S("code", rd_kafka_err2name(code)));
 }
 
 static void
@@ -86,12 +92,14 @@ destroy_producer(struct publish *p)
 static int
 make_producer(struct publish *p, struct err *ret_err)
 {
-	const char *const names[3] = { p->config->topic_journal, p->config->topic_replies, p->config->topic_deadletters };
+	const char *const names[3] = { p->config->topic_journal, p->config->topic_replies,
+	    p->config->topic_deadletters };
 	char timeout[24], why[256];
 	const struct kafka_property own[] = {
 		{ "transactional.id", p->config->transactional_id }, { "transaction.timeout.ms", timeout },
 		{ "message.timeout.ms", timeout }, { "enable.idempotence", "true" }, { "acks", "all" },
-		{ "retry.backoff.ms", "1" },    /* right after a commit the coordinator says CONCURRENT_TRANSACTIONS for a moment */
+		/* right after a commit the coordinator says CONCURRENT_TRANSACTIONS for a moment */
+		{ "retry.backoff.ms", "1" },
 		{ "linger.ms", "1" },
 	};
 	rd_kafka_conf_t *conf;
@@ -128,8 +136,8 @@ init_producer(struct publish *p, struct err *ret_err)
 		if (e == NULL)
 			return 0;
 		again = !rd_kafka_error_is_fatal(e) && rd_kafka_error_is_retriable(e);
-		err_set(ret_err, again ? ERR_RETRY : ERR_FATAL, "cannot start transactions as %s: %s", p->config->transactional_id,
-		    rd_kafka_error_string(e));
+		err_set(ret_err, again ? ERR_RETRY : ERR_FATAL, "cannot start transactions as %s: %s",
+		    p->config->transactional_id, rd_kafka_error_string(e));
 		rd_kafka_error_destroy(e);
 		if (!again)
 			return -1;
@@ -150,7 +158,7 @@ replace_producer(struct publish *p, struct err *ret_err)
 	return init_producer(p, ret_err);
 }
 
-/* ---- one transaction ----------------------------------------------------------------------------------------------- */
+/* ---- one transaction --------------------------------------------------------------------------------------------- */
 
 enum step { STEP_OK, STEP_ABORT, STEP_FATAL };
 
@@ -161,8 +169,8 @@ is_stale(rd_kafka_resp_err_t code)
 	    code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
-/* What an error of a transactional call means; consumes e. *ret_again: the same call, once more; but not when the process is ending: then what
- * cannot be settled is left to the journal, as after any fatal error. */
+/* What an error of a transactional call means; consumes e. *ret_again: the same call, once more; but not when
+ * the process is ending: then what cannot be settled is left to the journal, as after any fatal error. */
 static enum step
 judge(struct publish *p, struct transaction *x, const char *call, rd_kafka_error_t *e, bool *ret_again)
 {
@@ -193,7 +201,8 @@ send_offsets(struct publish *p, struct transaction *x)
 	bool again;
 
 	for (size_t i = 0; i < x->n_touched; i++) {
-		rd_kafka_topic_partition_t *to = rd_kafka_topic_partition_list_add(list, p->config->topic_requests, x->touched[i].partition);
+		rd_kafka_topic_partition_t *to = rd_kafka_topic_partition_list_add(list, p->config->topic_requests,
+		    x->touched[i].partition);
 
 		to->offset = x->touched[i].offset;
 		to->metadata = strdup(x->touched[i].metadata);
@@ -228,9 +237,10 @@ produce_one(struct publish *p, struct transaction *x, const struct item *it, str
 	rd_kafka_resp_err_t e;
 
 	/* The bytes belong to the ticket, which outlives the transaction: no copy. */
-	e = rd_kafka_producev(p->producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_HEADERS(headers),
-	    RD_KAFKA_V_KEY(out->key.data, out->key.bytes), RD_KAFKA_V_VALUE((void *)(uintptr_t)out->value.data, out->value.bytes),
-	    RD_KAFKA_V_OPAQUE(out), RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_END);
+	e = rd_kafka_producev(p->producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+	    RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_KEY(out->key.data, out->key.bytes),
+	    RD_KAFKA_V_VALUE((void *)(uintptr_t)out->value.data, out->value.bytes), RD_KAFKA_V_OPAQUE(out),
+	    RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_END);
 	if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return STEP_OK;
 	rd_kafka_headers_destroy(headers);
@@ -242,7 +252,8 @@ produce_one(struct publish *p, struct transaction *x, const struct item *it, str
 static enum step
 produce(struct publish *p, struct transaction *x)
 {
-	/* All of them first: should one not be taken, those behind it must not show where an aborted transaction put them. */
+	/* All of them first: should one not be taken, those behind it must not show where an aborted transaction
+	 * put them. */
 	for (struct item *it = x->items; it != NULL; it = it->next)
 		for (unsigned i = 0; i < it->n_out; i++)
 			it->out[i].delivered_offset = -1;
@@ -299,9 +310,10 @@ check(struct transaction *x)
 		if (!t->too_low && !t->unreported)
 			continue;
 		err_set(&x->err, ERR_RETRY, t->too_low ?
-		    "journal partition %" PRId32 " took a record at %" PRId64 ", below %" PRId64 ": it went backwards" :
-		    "journal partition %" PRId32 " did not report a record's offset (last %" PRId64 ", expected from %" PRId64 ")",
-		    t->partition, t->journal_last, t->journal_least);
+		    "journal partition %" PRId32 " took a record at %" PRId64 ", below %" PRId64
+		    ": it went backwards" : "journal partition %" PRId32
+		    " did not report a record's offset (last %" PRId64 ", expected from %" PRId64 ")", t->partition,
+		    t->journal_last, t->journal_least);
 		x->result = TRANSACTION_ABORTED;
 		return STEP_ABORT;
 	}
@@ -382,7 +394,8 @@ run(struct publish *p, struct transaction *x)
 		x->result = TRANSACTION_COMMITTED;
 	else if (step == STEP_FATAL)
 		x->result = TRANSACTION_FATAL;
-	/* What aborts again and again (a right that is missing, a topic that takes no record of this size) is not tried twenty times a second. */
+	/* What aborts again and again (a right that is missing, a topic that takes no record of this size) is not
+	 * tried twenty times a second. */
 	p->aborts = x->result == TRANSACTION_ABORTED ? p->aborts + 1 : 0;
 	if (p->aborts > 1)
 		pause_ms(ABORT_PAUSE_MS << (p->aborts < 7 ? p->aborts - 2 : 5));
@@ -393,7 +406,7 @@ run(struct publish *p, struct transaction *x)
 	return x->result;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 /* A transaction without items says that there is no producer. */
 static void

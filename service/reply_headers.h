@@ -24,8 +24,9 @@ struct reply_headers {
 	const unsigned char *fingerprint;       /* 32 bytes; NULL: the reply is not about a request's outcome */
 };
 
-/* In the arena; returns how many: tokend-method, tokend-key-id, tokend-signature (base64), content-type, grpc-status,
- * grpc-message (percent-encoded as gRPC does), traceparent (same trace, a new span id) and tracestate, ce_*, then what is echoed. */
+/* In the arena; returns how many: tokend-method, tokend-key-id, tokend-signature (base64), content-type,
+ * grpc-status, grpc-message (percent-encoded as gRPC does), traceparent (same trace, a new span id) and
+ * tracestate, ce_*, then what is echoed. */
 size_t reply_headers_write(struct arena *a, const struct reply_headers *r,
     struct header ret_headers[REPLY_HEADERS_MOST]);
 

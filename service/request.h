@@ -1,5 +1,5 @@
-/* A request, decoded: what the contract calls CreateTokenRequest, GetOutcomeRequest and RevokeTokenRequest, as the rooms pass it on.
- * Strings are NUL-terminated and live in the ticket's arena. */
+/* A request, decoded: what the contract calls CreateTokenRequest, GetOutcomeRequest and RevokeTokenRequest,
+ * as the rooms pass it on. Strings are NUL-terminated and live in the ticket's arena. */
 #ifndef TOKEND_REQUEST_H
 #define TOKEND_REQUEST_H
 
@@ -9,8 +9,8 @@
 #include "service/base/permission.h"
 #include "service/base/span.h"
 
-/* What can be asked for, in the order of the contract's messages (Schema Registry's message index counts them): the rpc, and the types under
- * which its request and its reply are signed (service/base/dsse.h). */
+/* What can be asked for, in the order of the contract's messages (Schema Registry's message index counts
+ * them): the rpc, and the types under which its request and its reply are signed (service/base/dsse.h). */
 #define METHODS(ROW) \
 	ROW(CREATE_TOKEN, "/tokend.v1.TokenService/CreateToken", DSSE_TYPE_CREATE_REQUEST,  DSSE_TYPE_CREATE_REPLY) \
 	ROW(GET_OUTCOME,  "/tokend.v1.TokenService/GetOutcome",  DSSE_TYPE_OUTCOME_REQUEST, DSSE_TYPE_CREATE_REPLY) \

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* R2: committed offset (stable: the coordinator holds the answer back while a transaction is pending) -> the journal's high watermark, from a
- * read_uncommitted handle -> read_committed until the end-of-partition event lies at or past that watermark.
+/* R2: committed offset (stable: the coordinator holds the answer back while a transaction is pending) -> the
+ * journal's high watermark, from a read_uncommitted handle -> read_committed until the end-of-partition event
+ * lies at or past that watermark.
  *
- * Stopping at the read_committed end would be wrong: a transaction of the owner before us may be committed and its marker not yet written to the
- * journal, and its DONE would be missed. Markers and compaction leave gaps, so the end is an event, never an offset.
+ * Stopping at the read_committed end would be wrong: a transaction of the owner before us may be committed
+ * and its marker not yet written to the journal, and its DONE would be missed. Markers and compaction leave
+ * gaps, so the end is an event, never an offset.
  *
- * Three handles, made once: `group` asks for committed offsets, `ends` for high watermarks, `reader` reads. They never join the group. */
+ * Three handles, made once: `group` asks for committed offsets, `ends` for high watermarks, `reader` reads.
+ * They never join the group. */
 #include "service/restore.h"
 
 #include <inttypes.h>
@@ -33,11 +36,12 @@ struct restore {
 	rd_kafka_topic_t *journal_topic;        /* keeps the reader's metadata warm */
 };
 
-/* ---- the steps of a restore ---------------------------------------------------------------------------------------- */
+/* ---- the steps of a restore -------------------------------------------------------------------------------------- */
 
 /* *ret_metadata is malloced; NULL: none. */
 static int
-committed_offset(struct restore *r, int32_t partition, struct journal_found *f, char **ret_metadata, struct err *ret_err)
+committed_offset(struct restore *r, int32_t partition, struct journal_found *f, char **ret_metadata,
+    struct err *ret_err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(list, r->config->topic_requests, partition);
@@ -48,7 +52,8 @@ committed_offset(struct restore *r, int32_t partition, struct journal_found *f, 
 	if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
 		e = p->err;
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
-		rc = err_set(ret_err, ERR_RETRY, "committed offset of partition %" PRId32 ": %s", partition, rd_kafka_err2str(e));
+		rc = err_set(ret_err, ERR_RETRY, "committed offset of partition %" PRId32 ": %s", partition,
+		    rd_kafka_err2str(e));
 	else if (p->offset >= 0) {
 		f->has_offset = true;
 		f->offset = p->offset;
@@ -61,7 +66,8 @@ committed_offset(struct restore *r, int32_t partition, struct journal_found *f, 
 }
 
 static int
-ask_ends(struct restore *r, const char *topic, int32_t partition, int64_t *ret_low, int64_t *ret_high, struct err *ret_err)
+ask_ends(struct restore *r, const char *topic, int32_t partition, int64_t *ret_low, int64_t *ret_high,
+    struct err *ret_err)
 {
 	rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(r->ends, topic, partition, ret_low, ret_high, ASK_MS);
 
@@ -81,7 +87,8 @@ read_from(struct restore *r, int32_t partition, int64_t offset, struct err *ret_
 	rd_kafka_topic_partition_list_destroy(list);
 	if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
-	return err_set(ret_err, ERR_RETRY, "cannot read %s/%" PRId32 ": %s", r->config->topic_journal, partition, rd_kafka_err2str(e));
+	return err_set(ret_err, ERR_RETRY, "cannot read %s/%" PRId32 ": %s", r->config->topic_journal, partition,
+	    rd_kafka_err2str(e));
 }
 
 /* 1: the end is reached; 0: go on; -1: no use. */
@@ -91,9 +98,10 @@ take_in(struct restoration *q, const rd_kafka_message_t *m, int64_t high)
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 		return m->offset >= high;
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err_set(&q->err, ERR_RETRY, "reading the journal of partition %" PRId32 ": %s", q->partition, rd_kafka_message_errstr(m));
-	return journal_remember(q->journal, span_of(m->key, m->key_len), span_of(m->payload, m->payload != NULL ? m->len : 0), m->offset,
-	    &q->err);
+		return err_set(&q->err, ERR_RETRY, "reading the journal of partition %" PRId32 ": %s", q->partition,
+		    rd_kafka_message_errstr(m));
+	return journal_remember(q->journal, span_of(m->key, m->key_len),
+	    span_of(m->payload, m->payload != NULL ? m->len : 0), m->offset, &q->err);
 }
 
 static int
@@ -111,7 +119,8 @@ read_all(struct restore *r, struct restoration *q, int64_t high)
 			end = err_set(&q->err, ERR_RETRY, "not wanted any more");
 			break;
 		}
-		/* The batch waits until it is full or its time is over: short, or every restore pays for the rest of it. */
+		/* The batch waits until it is full or its time is over: short, or every restore pays for the rest
+		 * of it. */
 		n = rd_kafka_consume_batch_queue(queue, 10, batch, BATCH);
 		for (ssize_t i = 0; i < n; i++) {
 			if (end == 0)
@@ -121,7 +130,8 @@ read_all(struct restore *r, struct restoration *q, int64_t high)
 		if (n > 0)
 			quiet_since = clock_boot_ms();
 		else if (clock_boot_ms() - quiet_since > QUIET_MOST_MS)
-			end = err_set(&q->err, ERR_RETRY, "the journal of partition %" PRId32 " does not come to its end", q->partition);
+			end = err_set(&q->err, ERR_RETRY,
+			    "the journal of partition %" PRId32 " does not come to its end", q->partition);
 	}
 	rd_kafka_queue_destroy(queue);
 	return end > 0 ? 0 : -1;
@@ -152,7 +162,7 @@ restore_journal(struct restore *r, struct restoration *q)
 	return rc;
 }
 
-/* ---- one stored reply ---------------------------------------------------------------------------------------------- */
+/* ---- one stored reply -------------------------------------------------------------------------------------------- */
 
 static int
 restore_reply(struct restore *r, struct restoration *q)
@@ -166,8 +176,9 @@ restore_reply(struct restore *r, struct restoration *q)
 	rd_kafka_assign(r->reader, NULL);
 	if (m == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR || m->offset != q->offset ||
 	    !span_equal(span_of(m->key, m->key_len), q->key))
-		err_set(&q->err, ERR_RETRY, "the stored reply at %" PRId32 "@%" PRId64 " cannot be read: %s", q->partition, q->offset,
-		    m == NULL ? "no answer" : m->err != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_message_errstr(m) : "another record is there");
+		err_set(&q->err, ERR_RETRY, "the stored reply at %" PRId32 "@%" PRId64 " cannot be read: %s",
+		    q->partition, q->offset, m == NULL ? "no answer" : m->err != RD_KAFKA_RESP_ERR_NO_ERROR ?
+		    rd_kafka_message_errstr(m) : "another record is there");
 	else {
 		unsigned char *copy = malloc(m->len + 1);
 
@@ -182,7 +193,7 @@ restore_reply(struct restore *r, struct restoration *q)
 	return rc;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 static void *
 restorer(void *arg)
@@ -210,10 +221,13 @@ static int
 make_handles(struct restore *r, struct err *ret_err)
 {
 	const struct kafka_property group[] = {
-		{ "group.id", r->config->group_id }, { "enable.auto.commit", "false" }, { "isolation.level", "read_committed" } };
-	const struct kafka_property ends[] = { { "isolation.level", "read_uncommitted" }, { "enable.auto.commit", "false" } };
+		{ "group.id", r->config->group_id }, { "enable.auto.commit", "false" },
+		{ "isolation.level", "read_committed" } };
+	const struct kafka_property ends[] = { { "isolation.level", "read_uncommitted" },
+	    { "enable.auto.commit", "false" } };
 	const struct kafka_property reader[] = {
-		{ "isolation.level", "read_committed" }, { "enable.partition.eof", "true" }, { "enable.auto.commit", "false" },
+		{ "isolation.level", "read_committed" }, { "enable.partition.eof", "true" },
+		{ "enable.auto.commit", "false" },
 		{ "auto.offset.reset", "error" }, { "fetch.wait.max.ms", "10" }, { "group.id", r->config->group_id },
 		{ "enable.auto.offset.store", "false" } };
 

@@ -38,7 +38,8 @@ struct restoration {
 	struct span value;
 
 	bool failed;
-	struct err err;                 /* ERR_RETRY: ask again later; ERR_REFUSE: the journal cannot be trusted (R11) */
+	/* ERR_RETRY: ask again later; ERR_REFUSE: the journal cannot be trusted (R11) */
+	struct err err;
 };
 
 struct restore *restore_new(const struct config *c, struct mailbox *answers, struct err *ret_err);

@@ -7,7 +7,8 @@
  *   item         what one ticket wants in the next transaction: journal record, reply or dead letter
  *   transaction  the items that are committed together, with the offsets of every partition they touch
  *
- * All of it belongs to the loop thread. A transaction is lent to the publisher, a job to a worker, and comes back whole.
+ * All of it belongs to the loop thread. A transaction is lent to the publisher, a job to a worker, and comes
+ * back whole.
  *
  * A ticket's state says who will touch it next. One function changes it (ticket_move) and refuses illegal moves. */
 #ifndef TOKEND_TICKET_H
@@ -31,7 +32,7 @@ struct series;
 struct restoration;                     /* restore's: a question to the restorer */
 struct watermark;
 
-/* ---- attempts ------------------------------------------------------------------------------------------------------ */
+/* ---- attempts ---------------------------------------------------------------------------------------------------- */
 
 #define ATTEMPT_UUID_BYTES 16
 #define ATTEMPTS_CLOSED_MOST 64         /* then the request ends as at its deadline */
@@ -58,7 +59,7 @@ struct attempts {
 	struct attempt *closed;         /* room for ATTEMPTS_CLOSED_MOST, allocated with the first */
 };
 
-/* ---- assignment ---------------------------------------------------------------------------------------------------- */
+/* ---- assignment -------------------------------------------------------------------------------------------------- */
 
 enum assignment_state {
 	ASSIGNMENT_RESTORING,           /* its journal is being read */
@@ -85,7 +86,7 @@ struct assignment {
 	uint64_t retry_boot_ms;         /* RESTORING: when a failed restore is tried again */
 };
 
-/* ---- item and transaction ------------------------------------------------------------------------------------------ */
+/* ---- item and transaction ---------------------------------------------------------------------------------------- */
 
 enum outgoing_topic { OUT_JOURNAL, OUT_REPLY, OUT_DEAD_LETTER };
 
@@ -121,7 +122,8 @@ struct touched {
 	int64_t journal_least;                  /* the first journal record must be delivered at or above this */
 	int64_t journal_last;                   /* out: the highest delivered offset; -1: none */
 	bool unreported;                        /* out: a journal record without a delivered offset */
-	bool too_low;                           /* out: a record was delivered below the least: the journal went backwards */
+	/* out: a record was delivered below the least: the journal went backwards */
+	bool too_low;
 };
 
 enum transaction_result {
@@ -147,7 +149,7 @@ struct transaction {
 	uint64_t took_us;
 };
 
-/* ---- ticket -------------------------------------------------------------------------------------------------------- */
+/* ---- ticket ------------------------------------------------------------------------------------------------------ */
 
 enum ticket_state {
 	TICKET_READ,                    /* walking through the first rooms; never seen in between */
@@ -157,7 +159,8 @@ enum ticket_state {
 	TICKET_QUEUED,                  /* waits for a permit */
 	TICKET_INTENT,                  /* its intent is queued or in a transaction; it holds a permit */
 	TICKET_CALLING,                 /* a worker has its job; it holds a permit */
-	TICKET_LOOKING,                 /* waits for a list of its cluster's tokens, which tells what its answer meant */
+	/* waits for a list of its cluster's tokens, which tells what its answer meant */
+	TICKET_LOOKING,
 	TICKET_ANSWERING,               /* its answer, or its hand-over, is queued or in a transaction */
 	TICKET_STATES
 };

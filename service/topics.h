@@ -6,9 +6,10 @@
 struct config;
 struct err;
 
-/* Requests, replies and journal have the configured number of partitions, and there is a dead-letter topic. With topic_checks: strict also: all four
- * are as base/topic_policy.h has it (what they only should be is logged as a warning), and the dead-letter topic can be written to.
- * Blocks for some seconds at most. ERR_RETRY: the broker cannot be asked (yet); ERR_FATAL: something is wrong, in one sentence with its cure. */
+/* Requests, replies and journal have the configured number of partitions, and there is a dead-letter topic.
+ * With topic_checks: strict also: all four are as base/topic_policy.h has it (what they only should be is
+ * logged as a warning), and the dead-letter topic can be written to. Blocks for some seconds at most.
+ * ERR_RETRY: the broker cannot be asked (yet); ERR_FATAL: something is wrong, in one sentence with its cure. */
 int topics_check(const struct config *c, struct err *ret_err);
 
 #endif

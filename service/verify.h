@@ -15,7 +15,8 @@ struct verification {
 	/* out */
 	unsigned char fingerprint[32];           /* always */
 	unsigned char digest[32];                /* always */
-	const struct policy_key *key;            /* the key that verified; NULL on refusal. An expired one verifies, too */
+	/* the key that verified; NULL on refusal. An expired one verifies, too */
+	const struct policy_key *key;
 };
 
 /* Fills the out part. 0, or -1 and *ret_refusal: UNKNOWN_KEY, BAD_SIGNATURE. */

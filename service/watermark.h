@@ -17,8 +17,8 @@ void watermark_free(struct watermark *w);
 
 /* May another record be taken, or is the span at its bound? */
 bool watermark_room(const struct watermark *w);
-/* A record was read. Offsets between it and the one before it (markers, compaction) hold no records: nothing waits for them.
- * False when the offset was taken before, or lies below the start: not to be worked on. */
+/* A record was read. Offsets between it and the one before it (markers, compaction) hold no records: nothing
+ * waits for them. False when the offset was taken before, or lies below the start: not to be worked on. */
 bool watermark_take(struct watermark *w, int64_t offset);
 
 /* Its answer is in the transaction that is being made. */

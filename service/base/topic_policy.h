@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the four topics must be, in one table: tokenctl creates them so, tokend holds them against it at its start. Pure; any thread.
+/* How the four topics must be, in one table: tokenctl creates them so, tokend holds them against it at its
+ * start. Pure; any thread.
  *
- * ROW(role, setting, fit, value, weight, why). MUST: the promise breaks without it, and the service does not start. SHOULD: an outage of brokers may
- * break it, and the service warns. */
+ * ROW(role, setting, fit, value, weight, why). MUST: the promise breaks without it, and the service does not
+ * start. SHOULD: an outage of brokers may break it, and the service warns. */
 #ifndef TOKEND_BASE_TOPIC_POLICY_H
 #define TOKEND_BASE_TOPIC_POLICY_H
 
@@ -33,7 +34,8 @@
 #define TOPIC_REPLICATION 3             /* SHOULD, of all four */
 
 enum topic_role { TOPIC_REQUESTS, TOPIC_REPLIES, TOPIC_JOURNAL, TOPIC_DEADLETTERS, TOPIC_ROLES };
-enum topic_fit { TOPIC_FIT_SET, TOPIC_FIT_AT_LEAST };   /* a comma-separated set, in any order; a number, -1 being more than any */
+/* a comma-separated set, in any order; a number, -1 being more than any */
+enum topic_fit { TOPIC_FIT_SET, TOPIC_FIT_AT_LEAST };
 enum topic_weight { TOPIC_SHOULD, TOPIC_MUST };
 
 struct topic_policy {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a transaction holds what it may and no more, in order and of one generation, and its end leaves neither an offset too far nor an item lost. */
+/* Goal: a transaction holds what it may and no more, in order and of one generation, and its end leaves
+ * neither an offset too far nor an item lost. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,7 +45,8 @@ teardown(void **state)
 static void
 open_assignment(struct assignment *a, int32_t partition, struct generation *g)
 {
-	const struct journal_found found = { .request_high = 2000, .request_low = START, .journal_high = JOURNAL_HIGH, .marker_offsets = 1 };
+	const struct journal_found found = { .request_high = 2000, .request_low = START, .journal_high = JOURNAL_HIGH,
+	    .marker_offsets = 1 };
 	struct err e;
 	int64_t start;
 

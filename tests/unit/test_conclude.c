@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: each verdict leads where the protocol says, attempts that may have left are closed with the right fate, and the cap on unknown ones holds. */
+/* Goal: each verdict leads where the protocol says, attempts that may have left are closed with the right
+ * fate, and the cap on unknown ones holds. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +41,13 @@ outcome(struct ticket *t, enum verdict v)
 static void
 test_fates(void **state)
 {
-	static const struct { enum verdict v; enum conclude_step step; unsigned closed; enum fate fate; enum status_cause cause; } rows[] = {
+	static const struct {
+		enum verdict v;
+		enum conclude_step step;
+		unsigned closed;
+		enum fate fate;
+		enum status_cause cause;
+	} rows[] = {
 		{ VERDICT_NOT_SENT, CONCLUDE_RETRY, 0, FATE_NOT_SENT, 0 },
 		{ VERDICT_AMBIGUOUS, CONCLUDE_RETRY, 1, FATE_UNKNOWN, 0 },
 		{ VERDICT_REDIRECTED, CONCLUDE_RETRY, 1, FATE_UNKNOWN, 0 },
@@ -111,12 +118,14 @@ test_closed_is_bounded(void **state)
 
 #define MARKER "[tokend/1:svc:telemetry:3:uuid]"
 
-/* The attempt's answer was v, and then a list came back; with_marker: it holds this. NULL: it holds nothing of ours. */
+/* The attempt's answer was v, and then a list came back; with_marker: it holds this. NULL: it holds nothing
+ * of ours. */
 static enum conclude_step
 looked(struct ticket *t, enum verdict v, enum verdict of_list, const char *with_marker)
 {
 	struct job_listed found = { .marker = with_marker };
-	struct job list = { .verb = JOB_LIST, .verdict = of_list, .looked_for = MARKER, .message = "503 Service Unavailable" };
+	struct job list = { .verb = JOB_LIST, .verdict = of_list, .looked_for = MARKER,
+	    .message = "503 Service Unavailable" };
 	uint64_t wait;
 
 	if (with_marker != NULL) {
@@ -276,9 +285,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fates), cmocka_unit_test(test_created_stays_open), cmocka_unit_test(test_cap_counts_unknown_only),
-		cmocka_unit_test(test_closed_is_bounded), cmocka_unit_test(test_conflict_three_times), cmocka_unit_test(test_deadline),
-		cmocka_unit_test(test_not_found_is_believed_when_the_list_works), cmocka_unit_test(test_a_conflict_with_ourselves_is_ambiguous),
+		cmocka_unit_test(test_fates), cmocka_unit_test(test_created_stays_open),
+		    cmocka_unit_test(test_cap_counts_unknown_only),
+		cmocka_unit_test(test_closed_is_bounded), cmocka_unit_test(test_conflict_three_times),
+		    cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_not_found_is_believed_when_the_list_works),
+		    cmocka_unit_test(test_a_conflict_with_ourselves_is_ambiguous),
 		cmocka_unit_test(test_no_time_for_a_list), cmocka_unit_test(test_a_backlog_says_what_the_cluster_said),
 		cmocka_unit_test(test_reply),
 	};

@@ -128,7 +128,8 @@ clusters_are_found_by_name_and_by_ids(void **state)
 static void
 what_is_said_of_records(void **state)
 {
-	char *text = changed("instance:", "reply_schema_id: 7\ncloudevents: true\necho_headers: [x-request-id, spanId]\n"
+	char *text = changed("instance:",
+	    "reply_schema_id: 7\ncloudevents: true\necho_headers: [x-request-id, spanId]\n"
 	    "skip: [requests/5@1234, \"tokend.requests/0@0\"]\ninstance:");
 	struct err e;
 	struct config *c = load_text(text, &e);

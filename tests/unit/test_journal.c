@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: what one life writes is what the next one knows, and a journal that cannot be trusted is never worked on (R8, R10, R11, I12). */
+/* Goal: what one life writes is what the next one knows, and a journal that cannot be trusted is never worked
+ * on (R8, R10, R11, I12). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +17,8 @@
 #define PARTITION 3
 
 static struct assignment assignment;
-static const struct journal_found nothing = { .request_low = 0, .request_high = 100, .journal_high = 0, .marker_offsets = 1 };
+static const struct journal_found nothing = { .request_low = 0, .request_high = 100, .journal_high = 0,
+    .marker_offsets = 1 };
 
 static struct journal *
 open_empty(void)
@@ -52,7 +54,8 @@ static void
 begin(struct ticket *t)
 {
 	t->attempts.open = true;
-	t->attempts.current = (struct attempt){ .number = ++t->attempts.begun, .cluster = "main", .not_before_ms = 1000, .not_after_ms = 31000 };
+	t->attempts.current = (struct attempt){ .number = ++t->attempts.begun, .cluster = "main",
+	    .not_before_ms = 1000, .not_after_ms = 31000 };
 	memset(t->attempts.current.uuid, (int)t->attempts.begun, ATTEMPT_UUID_BYTES);
 }
 
@@ -234,7 +237,8 @@ static void
 test_strays(void **state)
 {
 	struct journal *j = open_empty(), *next = journal_new(PARTITION);
-	struct ticket *below = request("below", 4, 1), *here = request("here", 10, 2), *past = request("past", 90, 3), *s;
+	struct ticket *below = request("below", 4, 1), *here = request("here", 10, 2), *past = request("past", 90, 3),
+	    *s;
 	struct journal_found f = nothing;
 	struct err e;
 	uint64_t seq;
@@ -300,12 +304,14 @@ test_went_backwards(void **state)
 	f.offset = 5;
 	f.metadata = metadata;
 
-	struct { const char *what; bool has_first, has_second, opens; uint64_t seq; int64_t age_ms, offset; const char *text; } rows[] = {
+	struct { const char *what; bool has_first, has_second, opens; uint64_t seq; int64_t age_ms,
+	    offset; const char *text; } rows[] = {
 		{ "whole", true, true, true, seq2, 0, 5, NULL },
 		{ "the last record is missing", true, false, false, seq2, 0, 5, NULL },
 		{ "the journal is ahead", true, true, true, seq1, 0, 5, NULL },
 		{ "empty", false, false, false, seq2, 0, 5, NULL },
-		{ "empty, idle past the window", false, false, true, seq2, (int64_t)duration_ms(DURATION_WINDOW), 5, NULL },
+		{ "empty, idle past the window", false, false, true, seq2, (int64_t)duration_ms(DURATION_WINDOW), 5,
+		    NULL },
 		{ "no metadata", true, true, false, seq2, 0, 5, "" },
 		{ "foreign metadata", true, true, false, seq2, 0, 5, "hello" },
 		{ "offset below the log", true, true, false, seq2, 0, -1, NULL },
@@ -379,18 +385,25 @@ test_unreadable_records(void **state)
 	r.format = r.lowest_reader = 1;
 	r.state = TOKEND__V1__JOURNAL_STATE__DONE;
 	r.journal_id = (ProtobufCBinaryData){ sizeof id, id };
-	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 1, &e), 0);
+	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 1, &e),
+	    0);
 	r.lowest_reader = 2;
-	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 2, &e), -1);
+	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 2, &e),
+	    -1);
 	r.lowest_reader = 1;
 	r.state = TOKEND__V1__JOURNAL_STATE__LOSS;
-	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 3, &e), -1);
+	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 3, &e),
+	    -1);
 	r.state = TOKEND__V1__JOURNAL_STATE__DONE;
-	for (const char **k = (const char *[]){ "x", "C", "C1:a", "C1:a,", "C1:a,2:b", "C1:a,1:bc", "C9:a,1:b", "C1:A,1:b", NULL }; *k != NULL; k++)
-		assert_int_equal(journal_remember(j, span_str(*k), span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 4, &e), -1);
-	assert_int_equal(journal_remember(j, span_str("C1:a,1:b"), span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 4, &e), 0);
+	for (const char **k = (const char *[]){ "x", "C", "C1:a", "C1:a,", "C1:a,2:b", "C1:a,1:bc", "C9:a,1:b",
+	    "C1:A,1:b", NULL }; *k != NULL; k++)
+		assert_int_equal(journal_remember(j, span_str(*k),
+		    span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 4, &e), -1);
+	assert_int_equal(journal_remember(j, span_str("C1:a,1:b"),
+	    span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 4, &e), 0);
 	r.journal_id.len = 5;
-	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 5, &e), -1);
+	assert_int_equal(journal_remember(j, key, span_of(bytes, tokend__v1__journal_record__pack(&r, bytes)), 5, &e),
+	    -1);
 	journal_free(j);
 }
 
@@ -442,9 +455,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys), cmocka_unit_test(test_one_life), cmocka_unit_test(test_open_intent_is_taken_over),
-		cmocka_unit_test(test_hand_over_leaves_nothing_open), cmocka_unit_test(test_done_is_replayed), cmocka_unit_test(test_strays),
-		cmocka_unit_test(test_went_backwards), cmocka_unit_test(test_another_journal), cmocka_unit_test(test_unreadable_records),
+		cmocka_unit_test(test_keys), cmocka_unit_test(test_one_life),
+		    cmocka_unit_test(test_open_intent_is_taken_over),
+		cmocka_unit_test(test_hand_over_leaves_nothing_open), cmocka_unit_test(test_done_is_replayed),
+		    cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_went_backwards), cmocka_unit_test(test_another_journal),
+		    cmocka_unit_test(test_unreadable_records),
 		cmocka_unit_test(test_many), cmocka_unit_test(test_floor),
 	};
 

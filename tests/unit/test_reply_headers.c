@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: what stands around a reply's value is what the contract says, and the same thing told again bears the same id. */
+/* Goal: what stands around a reply's value is what the contract says, and the same thing told again bears the
+ * same id. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

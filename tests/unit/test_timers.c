@@ -62,7 +62,8 @@ test_not_before_its_time(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order_and_clearing), cmocka_unit_test(test_not_before_its_time) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order_and_clearing),
+	    cmocka_unit_test(test_not_before_its_time) };
 
 	return cmocka_run_group_tests_name("timers", tests, NULL, NULL);
 }

@@ -131,8 +131,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order), cmocka_unit_test(test_abort_takes_back), cmocka_unit_test(test_gaps_hold_nothing),
-		cmocka_unit_test(test_never_twice), cmocka_unit_test(test_span_is_bounded), cmocka_unit_test(test_against_a_model),
+		cmocka_unit_test(test_order), cmocka_unit_test(test_abort_takes_back),
+		    cmocka_unit_test(test_gaps_hold_nothing),
+		cmocka_unit_test(test_never_twice), cmocka_unit_test(test_span_is_bounded),
+		    cmocka_unit_test(test_against_a_model),
 	};
 
 	return cmocka_run_group_tests_name("watermark", tests, NULL, NULL);
