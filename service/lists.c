@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a cluster's list of tokens is asked for.
  *
- * A 404 may mean the database, or that the address, the account or the cluster is wrong; when the list works, only the first is left. A 409 may be
- * a conflict with a token of this very attempt, created by a POST that something on the way sent twice; then the list holds its marker. And a
- * breaker tries something harmless before it lets a POST through.
+ * A 404 may mean the database, or that the address, the account or the cluster is wrong; when the list works,
+ * only the first is left. A 409 may be a conflict with a token of this very attempt, created by a POST that
+ * something on the way sent twice; then the list holds its marker. And a breaker tries something harmless
+ * before it lets a POST through.
  *
- * Tickets that ask while a list is under way wait for the next one: what was read before they were answered proves nothing. All that ask about a
- * 404 are served by the same list, since it need only work; of those that ask about a 409 one at a time, since it is one marker that is looked
- * for. */
+ * Tickets that ask while a list is under way wait for the next one: what was read before they were answered
+ * proves nothing. All that ask about a 404 are served by the same list, since it need only work; of those
+ * that ask about a 409 one at a time, since it is one marker that is looked for. */
 #include "service/lists.h"
 
 #include <stdio.h>

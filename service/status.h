@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request or a record is told: one table of causes, from which code, reason, about and retry come.
  *
- * Add a cause: add a row here; WHAT it means for a requester stands in the README's table, made from this one. The numbers of
- * codes are google.rpc.Code's. Pure; any thread. */
+ * Add a cause: add a row here; WHAT it means for a requester stands in the README's table, made from this
+ * one. The numbers of codes are google.rpc.Code's. Pure; any thread. */
 #ifndef TOKEND_STATUS_H
 #define TOKEND_STATUS_H
 
@@ -80,7 +80,8 @@ struct status_row {
 const struct status_row *status_row(enum status_cause cause);
 const char *status_code_name(int32_t code);      /* of any google.rpc.Code; "UNKNOWN" otherwise */
 
-/* Set cause and message, with no details. Returns -1, so that a room can end with: return status_set(ret_status, ...). */
+/* Set cause and message, with no details. Returns -1, so that a room can end with: return
+ * status_set(ret_status, ...). */
 int status_set(struct status *ret_status, enum status_cause cause, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #ifdef __clang_analyzer__       /* it looks at one file at a time, and would not know that */

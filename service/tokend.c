@@ -80,7 +80,8 @@ read_options(int argc, char **argv, struct options *o)
 			for (level = 0; level < 4 && strcmp(optarg, levels[level]) != 0; level++)
 				;
 			if (level == 4) {
-				(void)fprintf(stderr, "tokend: --log-level \"%s\": it is debug, info, warn or error\n", optarg);
+				(void)fprintf(stderr,
+				    "tokend: --log-level \"%s\": it is debug, info, warn or error\n", optarg);
 				return EXIT_USAGE;
 			}
 			o->level = (enum log_level)level;
@@ -105,7 +106,7 @@ read_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* ---- what must be there -------------------------------------------------------------------------------------------- */
+/* ---- what must be there ------------------------------------------------------------------------------------------ */
 
 static unsigned char *
 read_signing_key(const struct config *c, struct err *ret_err)
@@ -119,7 +120,8 @@ read_signing_key(const struct config *c, struct err *ret_err)
 	if (seed == NULL || (key = secret_guarded_new(DSSE_SECRET_BYTES)) == NULL)
 		err_set(ret_err, ERR_FATAL, "no guarded memory for the signing key (see ulimit -l)");
 	else if (text_parse_base64(secret_bytes(file), seed, DSSE_SEED_BYTES) != DSSE_SEED_BYTES) {
-		err_set(ret_err, ERR_FATAL, "signing_key.file %s does not hold the base64 of a 32-byte seed", c->signing_key_file);
+		err_set(ret_err, ERR_FATAL, "signing_key.file %s does not hold the base64 of a 32-byte seed",
+		    c->signing_key_file);
 		secret_guarded_free(key);
 		key = NULL;
 	} else
@@ -133,7 +135,8 @@ static int
 check_management_tokens(const struct config *c, struct err *ret_err)
 {
 	for (size_t i = 0; i < c->n_clusters; i++) {
-		struct secret *s = secret_read_file(c->clusters[i].management_token_file, MANAGEMENT_TOKEN_MOST, true, ret_err);
+		struct secret *s = secret_read_file(c->clusters[i].management_token_file, MANAGEMENT_TOKEN_MOST, true,
+		    ret_err);
 
 		if (s == NULL)
 			return err_prefix(ret_err, "cluster %s", c->clusters[i].name);
@@ -146,7 +149,8 @@ static void
 warn_if_public(const char *what, const char *path)
 {
 	if (!secret_file_is_private(path))
-		log_warn("start", "others on this machine can read a secret", LOG_S("secret", what), LOG_S("file", path));
+		log_warn("start", "others on this machine can read a secret", LOG_S("secret", what),
+		    LOG_S("file", path));
 }
 
 /* No more than a warning: who mounts a Secret does not always choose its mode. */
@@ -180,9 +184,10 @@ wait_for_topics(const struct config *c, struct health *h, struct err *ret_err)
 	}
 }
 
-/* ---- the checklist ------------------------------------------------------------------------------------------------- */
+/* ---- the checklist ----------------------------------------------------------------------------------------------- */
 
-/* Nothing is tidied up after a failure: a broker that is away would hold that up for ever, and the next life goes by the journal alone. */
+/* Nothing is tidied up after a failure: a broker that is away would hold that up for ever, and the next life
+ * goes by the journal alone. */
 static _Noreturn void
 give_in(const struct err *e)
 {
@@ -194,7 +199,8 @@ static int
 serve(const struct config *c, struct policy *policy, const unsigned char *signing_key, struct err *ret_err)
 {
 	static struct health health;
-	const struct pipeline_options o = { .config = c, .policy = policy, .signing_secret = signing_key, .health = &health };
+	const struct pipeline_options o = { .config = c, .policy = policy, .signing_secret = signing_key,
+	    .health = &health };
 	struct ops *ops = NULL;
 	struct pipeline *p;
 	int rc;
@@ -227,7 +233,8 @@ start(const struct options *o, size_t locked_bytes, struct err *ret_err)
 	unsigned char *signing_key = NULL;
 	int rc = -1;
 
-	if ((c = config_load(o->config, ret_err)) == NULL || (policy = policy_load(c->policy_file, c, ret_err)) == NULL ||
+	if ((c = config_load(o->config, ret_err)) == NULL ||
+	    (policy = policy_load(c->policy_file, c, ret_err)) == NULL ||
 	    (signing_key = read_signing_key(c, ret_err)) == NULL || check_management_tokens(c, ret_err) != 0)
 		goto out;
 	if (o->check) {
@@ -236,7 +243,8 @@ start(const struct options *o, size_t locked_bytes, struct err *ret_err)
 		goto out;
 	}
 	if (locked_bytes < LOCKED_LEAST)
-		log_warn("start", "little memory may be locked: secrets may reach the swap (see ulimit -l)", LOG_N("bytes", locked_bytes));
+		log_warn("start", "little memory may be locked: secrets may reach the swap (see ulimit -l)",
+		    LOG_N("bytes", locked_bytes));
 	warn_of_public_files(c);
 	log_info("start", "tokend starts", LOG_S("version", TOKEND_VERSION), LOG_S("service_id", c->service_id),
 	    LOG_S("instance", c->instance), LOG_N("clusters", c->n_clusters), LOG_N("partitions", c->partitions));

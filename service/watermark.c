@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A ring of bytes, one per offset between the lowest unanswered one and the newest taken.
  *
- * A plain counter will not do: requests finish out of order, and an offset that is committed too far loses a request at the next
- * restart. The state STAGED is between: its answer lies in a transaction whose fate is not known yet, so that transaction
- * may carry the offset past it, and nobody else may. */
+ * A plain counter will not do: requests finish out of order, and an offset that is committed too far loses a
+ * request at the next restart. The state STAGED is between: its answer lies in a transaction whose fate is
+ * not known yet, so that transaction may carry the offset past it, and nobody else may. */
 #include "service/watermark.h"
 
 #include <assert.h>
