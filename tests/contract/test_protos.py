@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: proto/ keeps the contract's ground rules, and no number, name or place that a released version gave a meaning is
-ever given another one (tests/compat/TAG/proto is what each of them had).
+"""Goal: proto/ keeps the contract's ground rules, and no number, name or place that a released version gave a meaning
+is ever given another one (tests/compat/TAG/proto is what each of them had).
 
-A field may be added; one that goes leaves its number and its name behind as `reserved`. Messages are added behind the
-others, because Schema Registry counts them. Each rule is seen to catch what it forbids, on a copy with that very change.
+A field may be added; one that goes leaves its number and its name behind as `reserved`. Messages are added behind
+the others, because Schema Registry counts them. Each rule is seen to catch what it forbids, on a copy with that very change.
 """
 
 import re

@@ -306,7 +306,8 @@ class World:
         self.service_id = f"t{os.getpid()}-{World.count}"
         self.tokends, self.requesters, self.sandbox = [], {}, None
         self.secrets, self.skipped = [MANAGEMENT_TOKEN], set()
-        self.more_clusters = {name: (ACCOUNT, f"c{n:07}-0000-4000-8000-000000000000") for n, name in enumerate(clusters)}
+        self.more_clusters = {name: (ACCOUNT, f"c{n:07}-0000-4000-8000-000000000000")
+                              for n, name in enumerate(clusters)}
         topics = [
             o for t in ("requests", "replies", "journal") for o in ("--topic", f"{self.service_id}.{t}:{partitions}")
         ]
@@ -389,7 +390,8 @@ class World:
             {**grant, "clusters": ["edge"]},
         ]
         self.add_principal(
-            "billing", "b", grants=[{"clusters": ["prod"], "databases": ["billing_*"], "actions": ["read"], "max_ttl": "1d"}]
+            "billing", "b",
+            grants=[{"clusters": ["prod"], "databases": ["billing_*"], "actions": ["read"], "max_ttl": "1d"}]
         )
         self.add_clusters()
 
@@ -413,7 +415,7 @@ class World:
         (self.conf / "policy.yaml").write_text(json.dumps(self.policy))  # JSON is YAML
 
     def add_clusters(self):
-        """Beside prod: edge, the same API as InfluxDB Clustered has it, dark, where nobody listens, and the file's own."""
+        """Beside prod: edge, the same API as InfluxDB Clustered has it, dark, where nobody listens, and the file's."""
         token = {"management_token_file": self.config["clusters"][0]["management_token_file"]}
         like = {"product": "clustered", **token}
         self.config["clusters"] += [

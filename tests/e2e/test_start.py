@@ -37,7 +37,8 @@ class Started:
         self.path.write_text(json.dumps(config))
 
     def run(self, within_s=60):
-        done = subprocess.run([BUILD / "tokend", "--config", self.path], capture_output=True, text=True, timeout=within_s)
+        done = subprocess.run([BUILD / "tokend", "--config", self.path], capture_output=True, text=True,
+                              timeout=within_s)
         return done.returncode, [json.loads(line) for line in done.stderr.splitlines()]
 
 
@@ -59,19 +60,22 @@ def test_a_topic_that_would_break_the_promise(common, real_kafka, topic, setting
     status, lines = Started(common, prefix).run()
     said = lines[-1]["error"]
     assert status == 1
-    assert f"{prefix}.{topic}" in said and f"{setting} is {value}, {should}" in said and "tokenctl topics create" in said
+    assert f"{prefix}.{topic}" in said and f"{setting} is {value}, {should}" in said
+    assert "tokenctl topics create" in said
     assert len([line for line in lines if line["level"] == "error"]) == 1
 
 
 @pytest.mark.real
 def test_what_only_should_be_otherwise_is_a_warning(common, real_kafka):
     prefix = f"{common.service_id}-should"
-    make_topics(real_kafka, prefix, requests={"retention.ms": "3600000"}, journal={"unclean.leader.election.enable": "true"})
+    make_topics(real_kafka, prefix, requests={"retention.ms": "3600000"},
+                journal={"unclean.leader.election.enable": "true"})
     started = Started(common, prefix)
     t = Tokend(started.path, common.directory / "should.log", None)
     with contextlib.closing(t):
         t.wait_open(2)
-        warned = {(w.get("topic"), w.get("setting")) for w in t.lines() if w["logger"] == "topics" and w["level"] == "warn"}
+        warned = {(w.get("topic"), w.get("setting")) for w in t.lines()
+                  if w["logger"] == "topics" and w["level"] == "warn"}
         assert (f"{prefix}.requests", "retention.ms") in warned
         assert (f"{prefix}.journal", "unclean.leader.election.enable") in warned
         assert (f"{prefix}.journal", "min.insync.replicas") in warned
@@ -88,8 +92,8 @@ def test_strict_checks_write_nothing_that_is_read(common, real_kafka):
         t.wait_open(2)
     from confluent_kafka import Consumer, TopicPartition
 
-    reader = Consumer({"bootstrap.servers": real_kafka.bootstrap, "group.id": prefix, "isolation.level": "read_committed",
-                       "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    reader = Consumer({"bootstrap.servers": real_kafka.bootstrap, "group.id": prefix, "enable.partition.eof": True,
+                       "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
     reader.assign([TopicPartition(f"{prefix}.deadletters", 0, 0)])
     m = reader.poll(10)
     low, high = reader.get_watermark_offsets(TopicPartition(f"{prefix}.deadletters", 0), timeout=10)

@@ -7,8 +7,8 @@
 
 or, to try with:  /usr/bin/python3 tests/kafka/kafka.py
 
-The jars come once, into the user's cache, and so does an archive of the loaded classes, which makes every later start three
-times as quick. The broker ends with the process that started it, however that ends.
+The jars come once, into the user's cache, and so does an archive of the loaded classes, which makes every later start
+three times as quick. The broker ends with the process that started it, however that ends.
 """
 import contextlib
 import ctypes
@@ -147,7 +147,8 @@ class Kafka:
         return [*JVM, *self.more, "-cp", self.class_path, main, *map(str, arguments)]
 
     def format(self):
-        self.properties.write_text(PROPERTIES.format(port=self.port, controller=self.controller, directory=self.directory))
+        self.properties.write_text(PROPERTIES.format(port=self.port, controller=self.controller,
+                                                     directory=self.directory))
         with open(self.log, "a") as log:
             done = subprocess.run([*JVM, *[m for m in self.more if "AtExit" not in m], "-cp", self.class_path,
                                    "kafka.tools.StorageTool", "format", "-t", "dG9rZW5kLXRlc3RzLTEyMw", "-c",
@@ -183,7 +184,8 @@ class Kafka:
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def last_words(self):
-        return "".join(self.log.read_text(errors="replace").splitlines(keepends=True)[-20:]) if self.log.exists() else ""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "".join(text.splitlines(keepends=True)[-20:])
 
     def stop(self, within_s=30):
         """End it in good order."""
@@ -214,8 +216,8 @@ class Kafka:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def create_topics(self, prefix="tokend", partitions=6):
-        """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake of either
-        is seen."""
+        """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake of
+        either is seen."""
         kept = {"retention.ms": str(WEEK_MS), "min.insync.replicas": "1", "unclean.leader.election.enable": "false"}
         journal = {**kept, "cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime"}
         wanted = [NewTopic(f"{prefix}.requests", partitions, 1, config=kept),
