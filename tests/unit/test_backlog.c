@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a cluster that has let nothing through for a while keeps half of a partition's tickets, and the newest beyond are
- * answered; a cluster that answers, or was only just left alone, keeps all of them. */
+/* Goal: a cluster that has let nothing through for a while keeps half of a partition's tickets, and the newest beyond
+ * are answered; a cluster that answers, or was only just left alone, keeps all of them. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a ticket is answered once, by a list that was begun after it asked; whoever leaves is not answered any more; the
- * breaker's list and the tickets' are one when they may be, and a cluster has one list under way at most. */
+/* Goal: a ticket is answered once, by a list that was begun after it asked; whoever leaves is not answered any more;
+ * the breaker's list and the tickets' are one when they may be, and a cluster has one list under way at most. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
