@@ -59,12 +59,13 @@ TSAN_OBJ := $(if $(filter tsan,$(FLAVOUR)),$B/tests/tsan.o)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-.PHONY: help deps all units fuzzers demo test fuzz fuzz-coverage fuzz-planted test-unit lint install clean
+.PHONY: help deps all units fuzzers demo test fuzz fuzz-coverage fuzz-planted test-unit install clean \
+	lint lint-walls lint-lines lint-scripts lint-cppcheck
 .DEFAULT_GOAL := all
 .SECONDARY: $(FUZZ_OBJ)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 deps: ## install the Debian packages that building needs
 	@tests/deps.sh build
@@ -98,15 +99,23 @@ fuzz-planted: ## do the fuzzers find bugs that are put in for them?
 test-unit: $(UNITS) ## the unit tests alone
 	@for t in $(UNITS); do $$t || exit 1; done
 
-lint: $(GEN_C) ## the walls, line lengths, shellcheck, cppcheck, clang-tidy (COLUMNS_MOST=120)
+lint: ## the walls, line lengths, shellcheck, cppcheck and clang-tidy over all of the C code
 	@tests/deps.sh build lint
+	@$(MAKE) --no-print-directory -k lint-walls lint-lines lint-scripts lint-cppcheck $(TIDY)
+
+lint-walls:
 	@tests/walls.sh
-	@tests/lines.sh $(or $(COLUMNS_MOST),120)
+
+lint-lines:
+	@tests/lines.sh 120
+
+lint-scripts:
 	@shellcheck -x $(SCRIPTS)
+
+lint-cppcheck: | $(GEN_C)
 	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		-I. -I$(GEN) --suppress='*:$(GEN)/*' --include=/usr/include/cjson/cJSON.h \
 		service workers tests/sandbox tests/fuzz
-	@$(MAKE) --no-print-directory -k $(TIDY)
 
 install: all ## install the three programs and their manual pages below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8

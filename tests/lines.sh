@@ -10,7 +10,6 @@ files=$(find Makefile proto service workers tests -type f \
 	\( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' -o -name '*.proto' -o -name Makefile \
 	-o -path tests/run -o -path tests/demo/demo -o -path 'tests/fuzz/[rp]*' -o -path tests/compat/keep \) -print)
 long=$(for file in $files; do
-	expand "$file" | awk -v file="$file" -v most="$1" \
-		'length > most && !/^ *ROW\(/ { printf "%s:%d: %d columns\n", file, NR, length }'
+	expand "$file" | LC_ALL=C.UTF-8 grep -nE "^.{$1}." | grep -v '^[0-9]*: *ROW(' | sed "s|^|$file:|" || true
 done)
 [ -z "$long" ] || { printf '%s\n' "$long"; exit 1; }

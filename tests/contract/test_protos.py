@@ -3,7 +3,8 @@
 is ever given another one (tests/compat/TAG/proto is what each of them had).
 
 A field may be added; one that goes leaves its number and its name behind as `reserved`. Messages are added behind
-the others, because Schema Registry counts them. Each rule is seen to catch what it forbids, on a copy with that very change.
+the others, because Schema Registry counts them. Each rule is seen to catch what it forbids, on a copy with that very
+change.
 """
 
 import re

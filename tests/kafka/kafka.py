@@ -216,8 +216,8 @@ class Kafka:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def create_topics(self, prefix="tokend", partitions=6):
-        """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake of
-        either is seen."""
+        """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake
+        of either is seen."""
         kept = {"retention.ms": str(WEEK_MS), "min.insync.replicas": "1", "unclean.leader.election.enable": "false"}
         journal = {**kept, "cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime"}
         wanted = [NewTopic(f"{prefix}.requests", partitions, 1, config=kept),
