@@ -4,7 +4,7 @@
  *
  * A profile that is half right shows it as a timeout: the reply came, and nobody could believe or open
  * it. So every file is read here, every key derived, every Kafka property tried on librdkafka; and
- * with --service, both ends are held against each other. It goes on after the first finding, for whoever mends a
+ * with --tokend-config, both ends are held against each other. It goes on after the first finding, for whoever mends a
  * configuration wants the whole list.
  *
  * It talks to nobody: whether the brokers are there, the first request will say.
@@ -33,7 +33,7 @@ struct flags {
 };
 
 static const struct option rows[] = {
-	{ "service", 0, OPTION_TEXT, offsetof(struct flags, service), 0, "FILE",
+	{ "tokend-config", 0, OPTION_TEXT, offsetof(struct flags, service), 0, "FILE",
 	    "this tokend.yaml, too, with its policy and keys, and whether the profiles fit it" },
 };
 
@@ -178,7 +178,7 @@ run(struct invocation *v)
 
 static const struct command_note examples[] = {
 	{ "tokenctl config check", "One's own profiles:" },
-	{ "tokenctl config check /etc/tokend/tokenctl.yaml --service /etc/tokend/tokend.yaml", "Both ends:" },
+	{ "tokenctl config check /etc/tokend/tokenctl.yaml --tokend-config /etc/tokend/tokend.yaml", "Both ends:" },
 	{ NULL, NULL }
 };
 
@@ -192,11 +192,11 @@ static const struct command_note exits[] = {
 const struct command config_check_command = {
 	.name = "config check",
 	.arguments = "[FILE]",
-	.summary = "check profiles, keys and, with --service, the service's side",
+	.summary = "check profiles, keys and, with --tokend-config, the service's side",
 	.about =
 	    "Reads tokenctl.yaml (FILE, or where --config points) and all that it names: every profile, whether its "
 	    "keys can be read, and by nobody else, whether librdkafka knows the Kafka properties, whether the service "
-	    "keys are keys. With --service, tokend.yaml and its policy are checked as tokend --check-config does, "
+	    "keys are keys. With --tokend-config, tokend.yaml and its policy are checked as tokend --check-config does, "
 	    "and each profile of that service is held against them: keys, topics, partitions.\n"
 	    "\n"
 	    "Nothing is sent and nobody is asked.\n",

@@ -21,11 +21,11 @@
 #include "service/policy_snapshot.h"
 
 struct flags {
-	const char *service_config;
+	const char *tokend_config;
 };
 
 static const struct option rows[] = {
-	{ "service-config", 0, OPTION_TEXT, offsetof(struct flags, service_config), 0, "FILE",
+	{ "tokend-config", 0, OPTION_TEXT, offsetof(struct flags, tokend_config), 0, "FILE",
 	    "tokend.yaml: clusters that it does not have refuse the policy" },
 };
 
@@ -140,7 +140,7 @@ run(struct invocation *v)
 
 	if (v->n_words != 1)
 		return output_usage("policy check takes one policy file");
-	if (f->service_config != NULL && (config = config_load(f->service_config, &e)) == NULL)
+	if (f->tokend_config != NULL && (config = config_load(f->tokend_config, &e)) == NULL)
 		return output_usage("%s", e.text);
 	policy = policy_load(v->words[0], config, &e);
 	if (policy != NULL) {
@@ -156,7 +156,7 @@ run(struct invocation *v)
 }
 
 static const struct command_note examples[] = {
-	{ "tokenctl policy check policy.yaml --service-config tokend.yaml",
+	{ "tokenctl policy check policy.yaml --tokend-config tokend.yaml",
 	    "Before it is rolled out:" },
 	{ NULL, NULL }
 };
@@ -169,7 +169,7 @@ static const struct command_note files[] = {
 static const struct command_note exits[] = {
 	{ "0", "The service would take the file." },
 	{ "1", "It would refuse it; why, is on standard error." },
-	{ "2", "The command line, or the file of --service-config, is wrong." },
+	{ "2", "The command line, or the file of --tokend-config, is wrong." },
 	{ NULL, NULL }
 };
 

@@ -27,7 +27,7 @@
 #include "service/status.h"
 
 struct flags {
-	const char *principal, *expires_at, *at, *key, *recipient, *service_config;
+	const char *principal, *expires_at, *at, *key, *recipient, *tokend_config;
 	struct options_list permissions;
 	bool inline_key;
 };
@@ -47,7 +47,7 @@ static const struct option rows[] = {
 	{ "inline-key", 0, OPTION_SWITCH, offsetof(struct flags, inline_key), 0, NULL,
 	    "the request brings its recipient key along" },
 	{ "at", 0, OPTION_TEXT, offsetof(struct flags, at), 0, "TIME", "when it is asked (default now)" },
-	{ "service-config", 0, OPTION_TEXT, offsetof(struct flags, service_config), 0, "FILE",
+	{ "tokend-config", 0, OPTION_TEXT, offsetof(struct flags, tokend_config), 0, "FILE",
 	    "tokend.yaml: which clusters there are, and which are retiring" },
 };
 
@@ -140,14 +140,14 @@ find_cluster(struct asking *q, struct err *ret_err)
 
 	if (q->cluster_name == NULL)
 		return err_set(ret_err, ERR_REFUSE, "on which cluster? give --cluster");
-	if (q->flags->service_config == NULL)
+	if (q->flags->tokend_config == NULL)
 		return 0;
-	q->config = config_load(q->flags->service_config, ret_err);
+	q->config = config_load(q->flags->tokend_config, ret_err);
 	if (q->config == NULL)
 		return -1;
 	q->request.cluster = config_cluster(q->config, q->cluster_name);
 	if (q->request.cluster < 0)
-		return err_set(ret_err, ERR_REFUSE, "%s has no cluster \"%s\"", q->flags->service_config,
+		return err_set(ret_err, ERR_REFUSE, "%s has no cluster \"%s\"", q->flags->tokend_config,
 		    text_shown(span_str(q->cluster_name), shown));
 	return 0;
 }

@@ -3,12 +3,14 @@
  * tokenctl topics create: the four topics, with the policies that the promise rests on.
  *
  * A topic with another cleanup policy or another timestamp type loses requests' outcomes in ways
- * that nobody sees until it matters. So the policies stand here, in one table, and are applied
- * where a topic is missing and compared where it exists. What differs is printed and never changed:
+ * that nobody sees until it matters. So the policies stand in one table (base/topic_policy.h), by
+ * which the service judges, too; they are applied where a topic is missing and compared where it
+ * exists. What differs is printed and never changed:
  * a topic in use is its operator's.
  *
  * It can be run again at any time; a second run says that all is well.
  */
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +20,8 @@
 
 #include "service/base/arena.h"
 #include "service/base/config.h"
-#include "service/base/durations.h"
 #include "service/base/err.h"
+#include "service/base/topic_policy.h"
 #include "service/base/text.h"
 #include "service/ctl/command.h"
 #include "service/ctl/kafka_conf.h"
@@ -27,7 +29,7 @@
 #include "service/ctl/output.h"
 #include "service/ctl/profile.h"
 
-#define SETTINGS_MOST 5
+#define SETTINGS_MOST 8
 
 struct flags {
 	const char *tokend_config;
@@ -43,18 +45,10 @@ static const struct option rows[] = {
 	    "copies that must have a record (default 2)" },
 };
 
-/* How an existing topic's value is compared. */
-enum fit { FIT_SAME, FIT_AT_LEAST };
-
-struct setting {
-	const char *name, *value;
-	enum fit fit;
-};
-
 struct topic {
 	const char *name;
 	int32_t partitions;             /* 0: made with one, and any number will do */
-	struct setting settings[SETTINGS_MOST];
+	struct topic_policy settings[SETTINGS_MOST];
 	size_t n_settings;
 };
 
@@ -66,25 +60,26 @@ struct creation {
 	int timeout_ms;
 	int32_t replication_factor;
 	const char *min_insync;
-	const char *window_ms;          /* how long outcomes are remembered, and so how long records must be kept */
 	unsigned differences;
 };
 
-static void
-add_setting(struct topic *t, const char *name, const char *value, enum fit fit)
-{
-	t->settings[t->n_settings++] = (struct setting){ name, value, fit };
-}
-
+/* The number of copies is what the operator says: a test cluster has but one. */
 static struct topic
-plan(const struct creation *c, const char *name, int32_t partitions, const char *cleanup)
+plan(const struct creation *c, const char *name, enum topic_role role, int32_t partitions)
 {
 	struct topic t = { .name = name, .partitions = partitions };
+	size_t n;
+	const struct topic_policy *all = topic_policies(&n);
 
-	add_setting(&t, "cleanup.policy", cleanup, FIT_SAME);
-	add_setting(&t, "retention.ms", c->window_ms, FIT_AT_LEAST);
-	add_setting(&t, "min.insync.replicas", c->min_insync, FIT_AT_LEAST);
-	add_setting(&t, "unclean.leader.election.enable", "false", FIT_SAME);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].role != role)
+			continue;
+		assert(t.n_settings < SETTINGS_MOST);
+		t.settings[t.n_settings] = all[i];
+		if (strcmp(all[i].setting, "min.insync.replicas") == 0)
+			t.settings[t.n_settings].value = c->min_insync;
+		t.n_settings++;
+	}
 	return t;
 }
 
@@ -140,7 +135,7 @@ create(struct creation *c, const struct topic *t, struct err *ret_err)
 	if (wanted == NULL)
 		return err_set(ret_err, ERR_REFUSE, "the topic %s: %s", t->name, why);
 	for (size_t i = 0; i < t->n_settings; i++)
-		(void)rd_kafka_NewTopic_set_config(wanted, t->settings[i].name, t->settings[i].value);
+		(void)rd_kafka_NewTopic_set_config(wanted, t->settings[i].setting, t->settings[i].value);
 	options = new_options(c, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	rd_kafka_CreateTopics(c->rk, &wanted, 1, options, c->queue);
 	rd_kafka_AdminOptions_destroy(options);
@@ -166,22 +161,6 @@ differ(struct creation *c, const char *topic, const char *what, const char *has,
 	c->differences++;
 }
 
-/* cleanup.policy is a list, in any order. */
-static bool
-same(const char *has, const char *should)
-{
-	return strcmp(has, should) == 0 ||
-	    (strcmp(should, "compact,delete") == 0 && strcmp(has, "delete,compact") == 0);
-}
-
-static bool
-fits(const struct setting *s, const char *has)
-{
-	if (s->fit == FIT_SAME)
-		return same(has, s->value);
-	return strcmp(has, "-1") == 0 || strtoll(has, NULL, 10) >= strtoll(s->value, NULL, 10);     /* -1: for ever */
-}
-
 static void
 compare(struct creation *c, const struct topic *t, const rd_kafka_ConfigResource_t *found)
 {
@@ -192,10 +171,10 @@ compare(struct creation *c, const struct topic *t, const rd_kafka_ConfigResource
 		const char *has = NULL;
 
 		for (size_t k = 0; k < n; k++)
-			if (strcmp(rd_kafka_ConfigEntry_name(entries[k]), t->settings[i].name) == 0)
+			if (strcmp(rd_kafka_ConfigEntry_name(entries[k]), t->settings[i].setting) == 0)
 				has = rd_kafka_ConfigEntry_value(entries[k]);
-		if (has == NULL || !fits(&t->settings[i], has))
-			differ(c, t->name, t->settings[i].name, has != NULL ? has : "unknown", t->settings[i].value);
+		if (has == NULL || !topic_policy_fits(&t->settings[i], has))
+			differ(c, t->name, t->settings[i].setting, has != NULL ? has : "unknown", t->settings[i].value);
 	}
 }
 
@@ -274,16 +253,13 @@ create_or_check(struct creation *c, const struct topic *t, struct err *ret_err)
 static int
 create_all(struct creation *c, const struct config *config, struct err *ret_err)
 {
-	struct topic topics[] = {
-		plan(c, config->topic_requests, config->partitions, "delete"),
-		plan(c, config->topic_replies, config->partitions, "delete"),
-		plan(c, config->topic_journal, config->partitions, "compact,delete"),
-		plan(c, config->topic_deadletters, 0, "delete"),
+	const struct topic topics[] = {
+		plan(c, config->topic_requests, TOPIC_REQUESTS, config->partitions),
+		plan(c, config->topic_replies, TOPIC_REPLIES, config->partitions),
+		plan(c, config->topic_journal, TOPIC_JOURNAL, config->partitions),
+		plan(c, config->topic_deadletters, TOPIC_DEADLETTERS, 0),
 	};
 
-	/* The journal's age is the broker's word: a clock that is wrong here must not make the
-	 * broker forget an outcome too early. */
-	add_setting(&topics[2], "message.timestamp.type", "LogAppendTime", FIT_SAME);
 	for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
 		if (create_or_check(c, &topics[i], ret_err) != 0)
 			return -1;
@@ -325,7 +301,6 @@ run(struct invocation *v)
 		.timeout_ms = (int)(v->globals->timeout_ms < 600000 ? v->globals->timeout_ms : 600000),
 		.replication_factor = f->replication_factor > 0 ? f->replication_factor : 3,
 		.min_insync = arena_text(v->arena, "%d", f->min_insync > 0 ? (int)f->min_insync : 2),
-		.window_ms = arena_text(v->arena, "%llu", (unsigned long long)duration_ms(DURATION_WINDOW)),
 	};
 	char room[TEXT_SHOWN_ROOM];
 	enum command_exit status = EXIT_DONE;

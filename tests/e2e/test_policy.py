@@ -165,16 +165,16 @@ def test_check_refuses_what_the_service_refuses(tmp_path, policy, service_config
 
 
 def test_check_looks_clusters_up(tmp_path, policy, service_config):
-    assert tokenctl("policy", "check", policy, "--service-config", service_config).returncode == 0
+    assert tokenctl("policy", "check", policy, "--tokend-config", service_config).returncode == 0
     policy.write_text(TEXT.replace("[edge, prod]", "[stage, prod]"))
     assert tokenctl("policy", "check", policy).returncode == 0
-    done = tokenctl("policy", "check", policy, "--service-config", service_config)
+    done = tokenctl("policy", "check", policy, "--tokend-config", service_config)
     assert done.returncode == 1
     assert 'grant 2 (line 16): the configuration has no cluster "stage"' in done.stderr
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("a", "b"), ("a", "--service-config", "/nonexistent"), ("--nonsense",)], ids=str
+    "arguments", [(), ("a", "b"), ("a", "--tokend-config", "/nonexistent"), ("--nonsense",)], ids=str
 )
 def test_check_with_a_bad_command_line(arguments):
     done = tokenctl("policy", "check", *arguments)
@@ -224,10 +224,10 @@ def test_explain(policy, asked, status, words):
 def test_explain_knows_which_clusters_retire(policy, service_config):
     asks = ("policy", "explain", policy, "--principal", "telemetry", READ, "a", *SOON)
     assert tokenctl(*asks, "--cluster", "edge").returncode == 0
-    assert tokenctl(*asks, "--cluster", "prod", "--service-config", service_config).returncode == 0
-    retiring = tokenctl(*asks, "--cluster", "edge", "--service-config", service_config)
+    assert tokenctl(*asks, "--cluster", "prod", "--tokend-config", service_config).returncode == 0
+    retiring = tokenctl(*asks, "--cluster", "edge", "--tokend-config", service_config)
     assert retiring.returncode == 1 and "FAILED_PRECONDITION/TARGET_RETIRED" in retiring.stdout
-    unknown = tokenctl(*asks, "--cluster", "stage", "--service-config", service_config)
+    unknown = tokenctl(*asks, "--cluster", "stage", "--tokend-config", service_config)
     assert unknown.returncode == 2 and 'no cluster "stage"' in unknown.stderr
 
 

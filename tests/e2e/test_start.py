@@ -148,3 +148,27 @@ def test_a_file_that_is_not_there(common, key, said):
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert len(lines) == 1 and gone in lines[0]["error"] and "No such file" in lines[0]["error"]
+
+
+@pytest.mark.real
+def test_topics_create_makes_what_the_service_takes_and_changes_nothing(common, real_kafka):
+    started = Started(common, prefix := f"{common.service_id}-made", "made")
+    create = ["topics", "create", "--tokend-config", started.path, "--replication-factor", "1", "--min-insync", "1"]
+    made = common.tokenctl(*create)
+    assert made.returncode == 0 and made.stdout.count(": created") == 4, made.stderr
+    again = common.tokenctl(*create)
+    assert again.returncode == 0 and again.stdout.count("exists, as it should be") == 4, again.stdout
+    t = Tokend(started.path, common.directory / "made.log", None)
+    with contextlib.closing(t):
+        t.wait_open(2)
+    admin = AdminClient({"bootstrap.servers": real_kafka.bootstrap})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{prefix}.journal", set_config={"retention.ms": "1000"})
+    for done in admin.alter_configs([resource]).values():
+        done.result(30)
+    differs = common.tokenctl(*create)
+    assert differs.returncode == 1
+    assert f"{prefix}.journal: retention.ms is 1000, should be 604800000" in differs.stdout
+    assert f"{prefix}.journal: cleanup.policy is delete, should be compact,delete" in differs.stdout
+    assert differs.stdout.count("exists, as it should be") == 3
+    status, lines = started.run()
+    assert status == 1 and f"{prefix}.journal" in lines[-1]["error"]

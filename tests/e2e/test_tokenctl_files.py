@@ -166,7 +166,7 @@ def with_token(here):
 
 def test_what_init_writes_is_good(here):
     with_token(here)
-    done = check(here, "--service", here / "tokend.yaml")
+    done = check(here, "--tokend-config", here / "tokend.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"{here}/tokend.yaml: good", f'profile "default" in {here}/tokenctl.yaml: good']
     assert check(here, here / "tokenctl.yaml").returncode == 0
@@ -240,7 +240,7 @@ def change(path, old, new):
 def test_what_is_wrong_is_found(here, spoil, said):
     with_token(here)
     spoil(here)
-    done = check(here, "--service", here / "tokend.yaml")
+    done = check(here, "--tokend-config", here / "tokend.yaml")
     assert done.returncode == 1
     assert said in done.stderr
     assert "finding" in done.stderr.splitlines()[-1]
@@ -249,7 +249,7 @@ def test_what_is_wrong_is_found(here, spoil, said):
 def test_all_findings_are_told(here):
     (here / "telemetry.box.key").unlink()
     (here / "telemetry.signing.key").chmod(0o644)
-    done = check(here, "--service", here / "tokend.yaml")
+    done = check(here, "--tokend-config", here / "tokend.yaml")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == "tokenctl: 3 findings"
     assert all(name in done.stderr for name in ("management-token", "telemetry.box.key", "telemetry.signing.key"))
@@ -292,7 +292,8 @@ def rendered(page):
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")
     done = subprocess.run(
-        ["groff", "-man", "-ww", "-Tutf8", "-P-c", "-rLL=400n"], input=page, capture_output=True, text=True, timeout=60
+        ["groff", "-man", "-ww", "-Tutf8", "-P-c", "-rLL=400n", "-rHY=0"],      # wide, and no word is divided
+        input=page, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
     return re.sub(".\b", "", done.stdout).replace("−", "-").replace("‐", "-")
