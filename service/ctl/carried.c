@@ -23,6 +23,7 @@
 #include "service/ctl/request.h"
 
 #define FILE_MOST (2 * 1024 * 1024)     /* a reply with a thousand permissions is far smaller */
+#define EXACT_MOST 9007199254740992.0   /* 2^53: beyond it JSON's readers round */
 
 const char *
 carried_request(const struct signed_request *r, const struct profile *p, struct arena *a)
@@ -82,6 +83,13 @@ read_value(const char *text, const char *name, struct arena *a, struct record *r
 	return 0;
 }
 
+/* Can it be a partition or an offset? */
+static bool
+is_count(const cJSON *n, double most)
+{
+	return cJSON_IsNumber(n) && n->valuedouble >= 0 && n->valuedouble <= most;
+}
+
 static void
 read_place(const cJSON *document, struct arena *a, struct record *r, const char **ret_topic)
 {
@@ -89,7 +97,7 @@ read_place(const cJSON *document, struct arena *a, struct record *r, const char 
 	const cJSON *partition = cJSON_GetObjectItemCaseSensitive(document, "partition");
 	const cJSON *offset = cJSON_GetObjectItemCaseSensitive(document, "offset");
 
-	*ret_topic = topic != NULL && cJSON_IsNumber(partition) && cJSON_IsNumber(offset) ?
+	*ret_topic = topic != NULL && is_count(partition, INT32_MAX) && is_count(offset, EXACT_MOST) ?
 	    arena_text(a, "%s", topic) : NULL;
 	if (*ret_topic == NULL)
 		return;
