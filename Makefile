@@ -30,7 +30,8 @@ LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 flags_release := -O2 -D_FORTIFY_SOURCE=3
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTOKEND_SCALED_TIME
 flags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DTOKEND_SCALED_TIME
-flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 flags_fuzzcov := -O0 -g -fprofile-instr-generate -fcoverage-mapping
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 \
 	-Wconversion -Wno-sign-conversion $(warnings_clang) $(WERROR)

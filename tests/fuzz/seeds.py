@@ -218,9 +218,33 @@ def list_seeds():
     yield "cut", listed(text=json.dumps([one, other]).encode()[:-20], pieces=b"\2")
     yield "behind", listed(text=b" [ {} ] x")
     yield "comma", listed(text=b"[" + json.dumps(one).encode() + b",]")
-    yield "comma-first", listed(text=b"[,]")
+    yield "comma-first", listed(text=b"[," + json.dumps(one).encode() + b"]")
     yield "object", listed(text=json.dumps(one).encode())
     yield "twice", listed(text=b'[{"id":1,"id":2}]')
+
+
+# ---- tokenctl's files -----------------------------------------------------------------------------------------------
+
+def document_seeds():
+    def body(**changes):
+        b = {"description": "orders writer", "permissions": [{"action": "read", "resource": "telemetry_a"},
+                                                             {"action": "write", "resource": "*"}]}
+        b.update(changes)
+        return b"\0" + json.dumps(b, ensure_ascii=False).encode()
+    yield "body", body()
+    yield "expires", body(expirationType="datetime", expiresAt="2030-01-01T00:00:00+0000")
+    yield "for-ever", body(expirationType="noExpiration")
+    yield "utf8", body(description="Überwachung \\ \"")
+    yield "escaped", body().replace(b"orders", b"\\u00e4\\u20ac\\ud83d\\ude00")
+    yield "nul", body().replace(b"orders", b"\\u0000")
+    yield "twice", body(permissions=[{"action": "read", "resource": "a"}] * 2)
+    yield "comma", body().replace(b"]", b",]")
+    yield "nested", b"\0" + b"[" * 40
+    carried = {"topic": "tokend.replies", "partition": 3, "offset": 17, "key": ID, "value": "eA==",
+               "headers": {"tokend-key-id": "svc-1", "tokend-signature": SIGNATURE.decode()}}
+    yield "carried", b"\1" + json.dumps(carried, indent=1).encode()
+    yield "carried-least", b"\1" + json.dumps({**carried, "topic": None, "headers": {}}).encode()
+    yield "carried-far", b"\1" + json.dumps({**carried, "partition": -1, "offset": 1e300}).encode()
 
 
 # ---- texts ----------------------------------------------------------------------------------------------------------
