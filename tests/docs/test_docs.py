@@ -188,8 +188,8 @@ OPTION = re.compile(r"""\{ "([a-z][a-z-]+)", (?:(?:0|'\w'), OPTION_|(?:required|
 
 
 def test_flags_exist():
-    programs = "\n".join(p.read_text() for folder in ("service", "tests/sandbox") for p in (ROOT / folder).rglob("*.c"))
-    known = set(OPTION.findall(programs)) | {"write"}           # table.py's
+    files = [p for folder in ("service", "tests/sandbox") for p in (ROOT / folder).rglob("*.[ch]")]
+    known = set(OPTION.findall("\n".join(p.read_text() for p in files))) | {"write"}     # table.py's
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", "\n".join(blocks(README) + spans(README))))
     assert {"check-config", "read-database", "ready-file"} <= named and named - known == set()
 
