@@ -96,13 +96,24 @@ def collect_here():
     return int(status)
 
 
+def folded(tests):
+    """A line per test: on which brokers it runs, and, where there are several, with how many values."""
+    cases = collections.defaultdict(set)
+    for test in tests:
+        name, _, parameters = test.rstrip("]").partition("[")
+        flavour, _, value = parameters.partition("-")
+        cases[name].add((flavour, value))
+    for name, found in sorted(cases.items()):
+        values, flavours = {v for _, v in found}, sorted({f for f, _ in found} - {""})
+        yield " ".join([name, *flavours, f"({len(values)} cases)" if len(values) > 1 else ""]).rstrip()
+
+
 def show(title, names, tests_of):
     print(title)
     for name in names:
-        tests = sorted(set(tests_of(name)))
         print(f"  {name}" if isinstance(name, str) else f"  {name[0]}: {name[1]}")
-        for test in tests or ["no test"]:
-            print(f"      {test}")
+        for line in list(folded(tests_of(name))) or ["no test"]:
+            print(f"      {line}")
 
 
 def main():
