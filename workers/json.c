@@ -10,18 +10,28 @@
 
 #include <string.h>
 
-/* Plain or written as \u0000: cJSON would take either for the end of a string. */
+#include "service/base/text.h"
+
+/* What stands behind \u: four hexadecimal digits, and not all of them 0? */
+static bool
+is_character(const unsigned char *digits, size_t bytes)
+{
+	return bytes >= 4 && text_only(span_of(digits, 4), "0123456789abcdefABCDEF") && memcmp(digits, "0000", 4) != 0;
+}
+
+/* Plain, written as \u0000, or made by cJSON of a \u that is no character's: it would take each of them for the end
+ * of a string. */
 static bool
 holds_nul(const unsigned char *text, size_t bytes)
 {
+	if (memchr(text, '\0', bytes) != NULL)
+		return true;
 	for (size_t i = 0; i < bytes; i++) {
-		if (text[i] == '\0')
-			return true;
 		if (text[i] != '\\')
 			continue;
-		if (bytes - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
-			return true;
 		i++;                            /* the escaped character is no backslash that begins another */
+		if (i < bytes && text[i] == 'u' && !is_character(text + i + 1, bytes - i - 1))
+			return true;
 	}
 	return false;
 }

@@ -264,6 +264,7 @@ a_token_has_64_to_1024_characters_of_a_set(void **state)
 	static const char *const bad[] = {
 		"null", "7", "\"\"", "\"" HEX64 " \"", "\"" HEX64 "\\n\"", "\"" HEX64 "\\u00e9\"", "\"" HEX64 "*\"",
 		"\"" HEX64 "\\u0000\"", "\"" HEX64 "\\u0000x\"", "[\"" HEX64 "\"]",
+		"\"" HEX64 "\\u00zz\"", "\"" HEX64 "\\u+0000x\"", "\"" HEX64 "\\u0 \\\"\"",
 	};
 	struct reading *r = *state;
 	char longest[JOB_ACCESS_TOKEN_MOST + 4];
