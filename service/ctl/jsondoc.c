@@ -3,7 +3,7 @@
  * JSON as the RFC has it, and nothing beside.
  *
  * cJSON does the parsing. It is more generous than a request for rights should be: it takes what
- * follows the value, cuts a string at \u0000, lets control characters stand, and of two members
+ * follows the value, cuts a string at \u0000 (or at \uXYZ), lets control characters stand, and of two members
  * of one name the first counts here and the last elsewhere. So the text is looked at once before it,
  * for what strings may not hold, and the tree once after it, for names that stand twice.
  *
@@ -48,6 +48,20 @@ refuse(const char *name, struct span text, size_t offset, const char *what, stru
 	return err_set(ret_err, ERR_REFUSE, "%s:%zu:%zu: %s", name, p.line, p.column, what);
 }
 
+/* What is wrong with the escape that rest begins with; NULL: nothing. Of a \u without its digits cJSON makes a NUL,
+ * and cuts the string there. */
+static const char *
+bad_escape(struct span rest)
+{
+	if (rest.bytes == 0 || rest.data[0] != 'u')
+		return NULL;
+	if (rest.bytes < 5 || !text_only(span_of(rest.data + 1, 4), "0123456789abcdefABCDEF"))
+		return "\\u without four hexadecimal digits behind it";
+	if (memcmp(rest.data + 1, "0000", 4) == 0)
+		return "\\u0000 in a string; no name and no description has one";
+	return NULL;
+}
+
 /* The first thing in a string that does not belong there, as an offset; text.bytes when there is none. */
 static size_t
 find_bad_byte(struct span text, const char **ret_what)
@@ -63,10 +77,8 @@ find_bad_byte(struct span text, const char **ret_what)
 			*ret_what = "a control character in a string; write it as \\u00XX, or leave it away";
 			return i;
 		} else if (in_string && c == '\\') {
-			if (text.bytes - i >= 6 && memcmp(text.data + i, "\\u0000", 6) == 0) {
-				*ret_what = "\\u0000 in a string; no name and no description has one";
+			if ((*ret_what = bad_escape(span_of(text.data + i + 1, text.bytes - i - 1))) != NULL)
 				return i;
-			}
 			i++;
 		}
 	}

@@ -66,6 +66,9 @@ test_a_slip_is_told_by_its_place(void **state)
 	assert_refused("[\"a\x1b\"]", "f:1:4: a control character in a string");
 	assert_refused("[\"a\\u0000\"]", "f:1:4: \\u0000 in a string");
 	assert_refused("[\"\\\\\\u0000\"]", "f:1:5: \\u0000 in a string");
+	assert_refused("[\"a\\u00zz\"]", "f:1:4: \\u without four hexadecimal digits");
+	assert_refused("[\"a\\u000\"]", "f:1:4: \\u without four hexadecimal digits");
+	assert_refused("[\"a\\u", "f:1:4: \\u without four hexadecimal digits");
 	assert_refused("[\"\xff\"]", "f is not UTF-8");
 }
 
