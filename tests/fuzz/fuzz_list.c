@@ -83,7 +83,7 @@ check_believed(const struct result *r, struct span list)
 	const cJSON *one;
 	size_t kept = 0;
 
-	HOLDS(cJSON_IsArray(root));
+	HOLDS(cJSON_IsArray(root) && !harness_cuts_strings(list));
 	HOLDS((size_t)cJSON_GetArraySize(root) == r->n_tokens);
 	cJSON_ArrayForEach(one, root) {
 		const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "id"));

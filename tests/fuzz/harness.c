@@ -151,6 +151,30 @@ harness_printable(const char *text)
 	return true;
 }
 
+/* A backslash counts when an even number of them stands before it. */
+bool
+harness_cuts_strings(struct span json)
+{
+	const unsigned char *end = json.data + json.bytes;
+
+	for (const unsigned char *at = json.data; at < end; at++) {
+		const unsigned char *before = at;
+		unsigned value = 0, digits = 0;
+
+		if (*at == '\0')
+			return true;
+		while (before > json.data && before[-1] == '\\')
+			before--;
+		if (*at != 'u' || (at - before) % 2 == 0)
+			continue;
+		while (digits < 4 && at + 1 + digits < end && strchr("0123456789abcdefABCDEF", at[1 + digits]) != NULL)
+			value |= at[1 + digits++] & 0xcfu;      /* 0 for "0" alone */
+		if (digits < 4 || value == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 harness_refusal(const struct status *s, enum status_about about)
 {

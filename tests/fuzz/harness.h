@@ -51,6 +51,8 @@ void harness_refusal(const struct status *s, enum status_about about);
 /* An error can be shown: one sentence, on one line, in UTF-8. */
 void harness_sentence(const struct err *e);
 bool harness_printable(const char *text);
+/* Holds the JSON text what cJSON cuts strings at: a NUL, \u0000, or a \u without its digits? */
+bool harness_cuts_strings(struct span json);
 
 /* ---- a world to decide in
  * ---------------------------------------------------------------------------------------- */

@@ -195,6 +195,8 @@ def answer_seeds():
     yield "escaped", answer(0, description="ö\u2028\"\\/").replace(b"apiv1_", b"\\u0061piv1_")
     yield "nul", answer(0).replace(b"apiv1_", b"\\u0000apiv1_")
     yield "nul-in-description", answer(0).replace(b"0011]", b"0011] \\u0000x")
+    yield "bad-escape", answer(0).replace(b"0011]", b"0011]\\u00zz")
+    yield "backslash-nul", answer(0).replace(b"0011]", b"0011]\\u0f \\\0u0000")
     yield "twice", answer(0).replace(b'{"accountId"', b'{"id": "x", "accountId"')
     yield "behind", answer(0) + b"{}"
     yield "nested", b"\0" + b"[" * 50 + b"]" * 50
@@ -237,6 +239,7 @@ def document_seeds():
     yield "utf8", body(description="Überwachung \\ \"")
     yield "escaped", body().replace(b"orders", b"\\u00e4\\u20ac\\ud83d\\ude00")
     yield "nul", body().replace(b"orders", b"\\u0000")
+    yield "bad-escape", body().replace(b"telemetry_a", b"telemetry_a\\u00zz")
     yield "twice", body(permissions=[{"action": "read", "resource": "a"}] * 2)
     yield "comma", body().replace(b"]", b",]")
     yield "nested", b"\0" + b"[" * 40
@@ -283,6 +286,8 @@ def policy_seeds():
     yield "full", POLICY
     yield "two", POLICY + second
     yield "least", "version: 1\nprincipals:\n" + second
+    longer = POLICY.replace("telemetry_*", "telemetry_ab")
+    yield "longer", longer.replace("all_databases: true", "databases: [telemetry]")
     yield "twice", POLICY + second + second
     yield "json", json.dumps({"version": 1, "principals": [{"name": "a", "signing_keys": [
         {"id": "k", "ed25519": SIGN_KEYS[3]}], "grants": [
