@@ -96,11 +96,13 @@ fate_of_conflict(const struct job *list)
 static void
 add_lists_words(struct ticket *t, const struct job *list)
 {
-	size_t used = strlen(t->job.message);
+	char whole[2 * JOB_MESSAGE_BYTES + 32];
+	struct span cut;
 
-	(void)snprintf(t->job.message + used, sizeof t->job.message - used, "; and the list of tokens: %s",
-	    list->message);
-	t->job.message[text_cut(span_str(t->job.message), sizeof t->job.message - 1).bytes] = '\0';
+	(void)snprintf(whole, sizeof whole, "%s; and the list of tokens: %s", t->job.message, list->message);
+	cut = text_cut(span_str(whole), sizeof t->job.message - 1);
+	memcpy(t->job.message, cut.data, cut.bytes);
+	t->job.message[cut.bytes] = '\0';
 }
 
 enum conclude_step
@@ -151,7 +153,7 @@ void
 conclude_backlog(struct ticket *t, const char *cluster)
 {
 	status_set(&t->status, STATUS_UPSTREAM_BACKLOG,
-	    "cluster %s does not answer, and too many requests wait for it already%s%s", cluster,
+	    "cluster %s lets nothing through, and too many requests wait for it already%s%s", cluster,
 	    t->has_last_verdict ? "; the last attempt: " : "", t->has_last_verdict ? t->job.message : "");
 }
 

@@ -25,6 +25,7 @@
 struct line {
 	struct ticket *first, **last;
 	struct gate gate;
+	uint64_t waited_since_ms;       /* since when the line has not been empty; boot clock */
 	bool shut;
 	struct series *in_flight, *limit, *breaker, *shut_gauge;
 };
@@ -78,10 +79,12 @@ line_of(struct dispatch *d, const struct ticket *t)
 }
 
 void
-dispatch_queue(struct dispatch *d, struct ticket *t)
+dispatch_queue(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms)
 {
 	struct line *l = line_of(d, t);
 
+	if (l->first == NULL)
+		l->waited_since_ms = now_boot_ms;
 	t->line_next = NULL;
 	*l->last = t;
 	l->last = &t->line_next;
@@ -111,26 +114,37 @@ show(struct line *l)
 	metrics_set(l->breaker, l->gate.breaker != GATE_CLOSED);
 }
 
-int
-dispatch_probe(struct dispatch *d, uint64_t now_boot_ms)
+bool
+dispatch_probe(struct dispatch *d, int cluster, bool wanted, uint64_t now_boot_ms)
 {
-	for (size_t i = 0; i < d->config->n_clusters; i++) {
-		struct line *l = &d->lines[i];
-		uint64_t retry;
+	struct line *l = &d->lines[cluster];
+	uint64_t retry;
 
-		if (l->first != NULL && !l->shut && gate_probe(&l->gate, now_boot_ms, &retry))
-			return (int)i;
-	}
-	return -1;
+	return (l->first != NULL || wanted) && !l->shut && gate_probe(&l->gate, now_boot_ms, &retry);
 }
 
+uint64_t
+dispatch_list_at(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
+{
+	uint64_t retry;
+
+	return gate_may_list(&d->lines[cluster].gate, now_boot_ms, &retry) ? now_boot_ms : retry;
+}
+
+/* A breaker that opened while nobody waited, hours ago perhaps, says nothing of now. */
 bool
 dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
 {
 	const struct line *l = &d->lines[cluster];
+	uint64_t since = l->gate.open_since_ms > l->waited_since_ms ? l->gate.open_since_ms : l->waited_since_ms;
 
-	return l->shut || (l->gate.breaker != GATE_CLOSED &&
-	    now_boot_ms - l->gate.open_since_ms > duration_ms(DURATION_BACKLOG));
+	return l->shut || (l->gate.breaker != GATE_CLOSED && now_boot_ms > since + duration_ms(DURATION_BACKLOG));
+}
+
+bool
+dispatch_is_shut(const struct dispatch *d, int cluster)
+{
+	return d->lines[cluster].shut;
 }
 
 struct ticket *
@@ -249,6 +263,17 @@ dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms
 
 	gate_probed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
 	tell(d, l, false, list);
+	show(l);
+}
+
+void
+dispatch_listed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms)
+{
+	struct line *l = &d->lines[list->cluster];
+	bool was_closed = l->gate.breaker == GATE_CLOSED;
+
+	gate_listed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
+	tell(d, l, was_closed, list);
 	show(l);
 }
 

@@ -17,18 +17,23 @@ struct dispatch *dispatch_new(const struct config *c, struct pool *pool);
 void dispatch_free(struct dispatch *d);
 
 /* t waits for a permit of its cluster, first come first served; or waits no more. */
-void dispatch_queue(struct dispatch *d, struct ticket *t);
+void dispatch_queue(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms);
 void dispatch_withdraw(struct dispatch *d, struct ticket *t);
 
 /* The next ticket that may go, holding a permit; NULL when none may: then *ret_retry_boot_ms is when to ask
  * again (UINT64_MAX: when something comes back). */
 struct ticket *dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot_ms);
 
-/* A cluster whose breaker wants a list tried before it lets a POST through, and for which somebody waits: its
- * index, once, and dispatch_probed must follow; -1: none. */
-int dispatch_probe(struct dispatch *d, uint64_t now_boot_ms);
+/* Does the cluster's breaker want a list tried before it lets a POST through? Once; dispatch_probed must follow. Only
+ * while somebody waits: in the line, or (wanted) for a list. */
+bool dispatch_probe(struct dispatch *d, int cluster, bool wanted, uint64_t now_boot_ms);
 void dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms);
-/* Has nothing gone through to the cluster for so long that its requests must not hold up others? */
+/* When may a list be begun that tickets wait for? UINT64_MAX: not while the breaker is open. And when it is back: */
+uint64_t dispatch_list_at(const struct dispatch *d, int cluster, uint64_t now_boot_ms);
+void dispatch_listed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms);
+
+/* Has somebody waited for so long at a breaker that is not closed that the cluster's requests must not hold up
+ * others? A cluster that is shut holds them up from the first. */
 bool dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms);
 
 /* Begin an attempt: its uuid, number and window are in t->attempts, ready for the intent. */
@@ -44,5 +49,6 @@ void dispatch_returned(struct dispatch *d, struct ticket *t, uint64_t now_boot_m
 
 /* A marker did not come back intact: the cluster takes no further requests, for a sweep would be blind there. */
 void dispatch_shut(struct dispatch *d, int cluster);
+bool dispatch_is_shut(const struct dispatch *d, int cluster);
 
 #endif

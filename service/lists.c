@@ -21,11 +21,14 @@
 #include "service/ticket.h"
 #include "workers/pool.h"
 
+#define SPACING 10                      /* a list rests ten times as long as it took: it may be 100 MB */
+
 struct list {
 	struct job job;
 	char marker[JOB_MARKER_MOST + 1];       /* what it looks for; tickets may go before it is back */
 	bool under_way;
 	bool probe, probe_served;       /* the breaker asks; the list under way is for it */
+	uint64_t hold_boot_ms, spaced_boot_ms;  /* no list for tickets before either */
 	struct ticket *waiting;         /* for the next list */
 	struct ticket *served;          /* by the one under way */
 };
@@ -65,10 +68,13 @@ lists_probe(struct lists *l, int cluster)
 	l->lists[cluster].probe = true;
 }
 
+/* First come, first served. */
 static void
-push(struct ticket **onto, struct ticket *t)
+append(struct ticket **onto, struct ticket *t)
 {
-	t->line_next = *onto;
+	while (*onto != NULL)
+		onto = &(*onto)->line_next;
+	t->line_next = NULL;
 	*onto = t;
 }
 
@@ -86,7 +92,7 @@ take_out(struct ticket **from, const struct ticket *t)
 void
 lists_wait(struct lists *l, struct ticket *t)
 {
-	push(&l->lists[t->request.cluster].waiting, t);
+	append(&l->lists[t->request.cluster].waiting, t);
 }
 
 void
@@ -116,12 +122,12 @@ begin(struct lists *l, size_t cluster)
 	while ((t = list->waiting) != NULL) {
 		list->waiting = t->line_next;
 		if (t->last_verdict == VERDICT_CONFLICT && list->marker[0] != '\0') {
-			push(&later, t);
+			append(&later, t);
 			continue;
 		}
 		if (t->last_verdict == VERDICT_CONFLICT)
 			(void)snprintf(list->marker, sizeof list->marker, "%s", marker_of(t));
-		push(&list->served, t);
+		append(&list->served, t);
 	}
 	list->waiting = later;
 	list->probe_served = list->probe;
@@ -133,20 +139,52 @@ begin(struct lists *l, size_t cluster)
 	pool_submit(l->pool, &list->job);
 }
 
-void
-lists_flush(struct lists *l)
+bool
+lists_wanted(const struct lists *l, int cluster)
 {
-	for (size_t i = 0; i < l->config->n_clusters; i++)
-		if (!l->lists[i].under_way && (l->lists[i].probe || l->lists[i].waiting != NULL))
+	return l->lists[cluster].waiting != NULL;
+}
+
+void
+lists_hold(struct lists *l, int cluster, uint64_t until_boot_ms)
+{
+	l->lists[cluster].hold_boot_ms = until_boot_ms;
+}
+
+static uint64_t
+not_before(const struct list *list)
+{
+	uint64_t tickets = list->hold_boot_ms > list->spaced_boot_ms ? list->hold_boot_ms : list->spaced_boot_ms;
+
+	return list->probe ? 0 : tickets;
+}
+
+uint64_t
+lists_flush(struct lists *l, uint64_t now_boot_ms)
+{
+	uint64_t earliest = UINT64_MAX;
+
+	for (size_t i = 0; i < l->config->n_clusters; i++) {
+		struct list *list = &l->lists[i];
+
+		if (list->under_way || (!list->probe && list->waiting == NULL))
+			continue;
+		if (now_boot_ms >= not_before(list))
 			begin(l, i);
+		else if (not_before(list) < earliest)
+			earliest = not_before(list);
+	}
+	return earliest;
 }
 
 bool
 lists_returned(struct lists *l, struct job *job)
 {
 	struct list *list = &l->lists[job->cluster];
+	uint64_t pause_ms = SPACING * (job->took_us / 1000), most_ms = duration_ms(DURATION_LIST);
 
 	list->under_way = false;
+	list->spaced_boot_ms = clock_boot_ms() + (pause_ms < most_ms ? pause_ms : most_ms);
 	return list->probe_served;
 }
 

@@ -6,6 +6,7 @@
 #define TOKEND_LISTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct config;
 struct job;
@@ -23,8 +24,14 @@ void lists_probe(struct lists *l, int cluster);
 void lists_wait(struct lists *l, struct ticket *t);
 void lists_withdraw(struct lists *l, struct ticket *t);
 
-/* Hand over what is asked for and not under way yet. */
-void lists_flush(struct lists *l);
+/* Does a ticket wait for a list that is still to begin? */
+bool lists_wanted(const struct lists *l, int cluster);
+/* No list for tickets before then (boot clock); the breaker's own may begin. */
+void lists_hold(struct lists *l, int cluster, uint64_t until_boot_ms);
+
+/* Hand over what is asked for, may begin, and is not under way yet. Returns when to come again; UINT64_MAX: when one
+ * is back. */
+uint64_t lists_flush(struct lists *l, uint64_t now_boot_ms);
 
 /* A list is back. Was it the breaker's, too? Then each ticket that it answers, until NULL; then the caller
  * gives the job to pool_return. */

@@ -151,11 +151,27 @@ void
 pipeline_to_line(struct pipeline *p, struct ticket *t)
 {
 	ticket_move(t, TICKET_QUEUED);
-	dispatch_queue(p->dispatch, t);
+	dispatch_queue(p->dispatch, t, clock_boot_ms());
 	timers_set(p->timers, t, deadline_boot_ms(t));
 }
 
 /* ---- permits and intents ----------------------------------------------------------------------------------------- */
+
+/* What tickets wait to know, and the breakers' own. */
+static void
+begin_lists(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
+{
+	uint64_t retry;
+
+	for (int cluster = 0; cluster < (int)p->o.config->n_clusters; cluster++) {
+		if (dispatch_probe(p->dispatch, cluster, lists_wanted(p->lists, cluster), now_boot_ms))
+			lists_probe(p->lists, cluster);
+		lists_hold(p->lists, cluster, dispatch_list_at(p->dispatch, cluster, now_boot_ms));
+	}
+	retry = lists_flush(p->lists, now_boot_ms);
+	if (retry < *wake_boot_ms)
+		*wake_boot_ms = retry;
+}
 
 static void
 begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
@@ -163,8 +179,6 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 	struct ticket *t;
 	uint64_t retry;
 
-	for (int cluster; (cluster = dispatch_probe(p->dispatch, now_boot_ms)) >= 0;)
-		lists_probe(p->lists, cluster);
 	while ((t = dispatch_next(p->dispatch, now_boot_ms, &retry)) != NULL) {
 		timers_clear(p->timers, t);
 		if (t->attempts.begun > 0 && authorize_request(p->authorize, t->policy, t->record.partition,
@@ -257,6 +271,8 @@ list_returned(struct pipeline *p, struct job *list)
 
 	if (lists_returned(p->lists, list))
 		dispatch_probed(p->dispatch, list, clock_boot_ms());
+	else
+		dispatch_listed(p->dispatch, list, clock_boot_ms());
 	while ((t = lists_served(p->lists, list)) != NULL) {
 		uint64_t wait_ms = 0;
 		enum conclude_step step = conclude_looked(t, list, random_dice(), &wait_ms);
@@ -307,7 +323,7 @@ static void
 intent_committed(struct pipeline *p, struct ticket *t, uint64_t commit_began_boot_ms)
 {
 	t->journaled = true;
-	if (t->assignment->state == ASSIGNMENT_OPEN) {
+	if (t->assignment->state == ASSIGNMENT_OPEN && !dispatch_is_shut(p->dispatch, t->request.cluster)) {
 		ticket_move(t, TICKET_CALLING);
 		dispatch_call(p->dispatch, t, commit_began_boot_ms);
 		return;
@@ -318,6 +334,11 @@ intent_committed(struct pipeline *p, struct ticket *t, uint64_t commit_began_boo
 		return;
 	}
 	dispatch_unused(p->dispatch, t);
+	if (t->assignment->state == ASSIGNMENT_OPEN) {  /* its cluster was shut meanwhile */
+		ticket_move(t, TICKET_BACKOFF);
+		pipeline_to_line(p, t);
+		return;
+	}
 	answer_hand_over(p, t);
 }
 
@@ -432,9 +453,9 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	take_due(p, now);
 	walk_records(p);
 	backlog_shed(p, now);
+	begin_lists(p, now, &wake);
 	begin_attempts(p, now, &wake);
 	dispatch_flush(p->dispatch);
-	lists_flush(p->lists);
 	if ((x = batch_next(p->batch)) != NULL)
 		publish_submit(p->publish, x);
 	hold_turn(p, now, &wake);

@@ -185,17 +185,27 @@ record_bytes(const struct record *r)
 	return bytes;
 }
 
+/* Whoever reads dead letters must not be told by a record where it stood. */
+static bool
+is_dead_letters_own(struct span name)
+{
+	static const char begins[] = "tokend-dead-letter-";
+
+	return name.bytes >= sizeof begins - 1 && memcmp(name.data, begins, sizeof begins - 1) == 0;
+}
+
 /* With our headers a record may become too large to be written: one such record would stop all partitions.
  * What cannot be kept whole is told by its place alone. */
 void
 answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
 {
-	size_t bytes = record_bytes(&t->record), n = bytes <= DEAD_LETTER_MOST ? t->record.n_headers : 0;
-	struct header *headers = arena_alloc(&t->arena, (n + 5) * sizeof *headers);
+	size_t bytes = record_bytes(&t->record), n = 0;
+	struct header *headers = arena_alloc(&t->arena, (t->record.n_headers + 5) * sizeof *headers);
 	struct outgoing *out;
 
-	if (n > 0)
-		memcpy(headers, t->record.headers, n * sizeof *headers);
+	for (size_t i = 0; bytes <= DEAD_LETTER_MOST && i < t->record.n_headers; i++)
+		if (!is_dead_letters_own(t->record.headers[i].name))
+			headers[n++] = t->record.headers[i];
 	if (bytes > DEAD_LETTER_MOST)
 		headers[n++] = (struct header){ span_str("tokend-dead-letter-omitted-bytes"),
 		    span_str(arena_text(&t->arena, "%zu", bytes)) };

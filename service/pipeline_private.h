@@ -75,6 +75,7 @@ void hold_begin_anew(struct pipeline *p);
 
 /* t waits for a cluster from now on; or does no more. */
 void backlog_count(struct ticket *t);
+void backlog_count_waiter(struct ticket *t);
 void backlog_forget(struct ticket *t);
 /* Answer what is too much of clusters that do not answer. */
 void backlog_shed(struct pipeline *p, uint64_t now_boot_ms);

@@ -74,6 +74,7 @@ wait_for(struct ticket *t, struct ticket *holder)
 	t->waits_for = holder;
 	t->line_next = holder->waiters;
 	holder->waiters = t;
+	backlog_count_waiter(t);
 }
 
 static void

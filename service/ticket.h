@@ -69,6 +69,8 @@ enum assignment_state {
 	ASSIGNMENT_LOST                 /* somebody else's by now: nothing is written for it any more */
 };
 
+struct share { unsigned tickets; size_t bytes; };
+
 struct assignment {
 	struct assignment *next;
 	int32_t partition;
@@ -78,7 +80,7 @@ struct assignment {
 	struct watermark *watermark;    /* NULL until restored */
 	struct ticket *tickets;         /* all of its tickets */
 	unsigned n_tickets;
-	unsigned *of_cluster;           /* how many of them are a cluster's, by its index */
+	struct share *of_cluster;       /* what a cluster's tickets hold of it, by the cluster's index */
 	unsigned in_transactions;       /* transactions under way that touch it */
 	bool readable;                  /* its queue may hold records */
 	struct series *lag;

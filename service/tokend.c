@@ -22,10 +22,10 @@
 #include "service/pipeline.h"
 #include "service/policy.h"
 #include "service/topics.h"
+#include "workers/credential.h"
 
 #define EXIT_USAGE 2
 #define KEY_FILE_MOST 4096
-#define MANAGEMENT_TOKEN_MOST 4096
 #define LOCKED_LEAST (1024 * 1024)
 
 static const char usage[] =
@@ -135,12 +135,11 @@ static int
 check_management_tokens(const struct config *c, struct err *ret_err)
 {
 	for (size_t i = 0; i < c->n_clusters; i++) {
-		struct secret *s = secret_read_file(c->clusters[i].management_token_file, MANAGEMENT_TOKEN_MOST, true,
-		    ret_err);
+		struct credential *token = credential_read(c->clusters[i].management_token_file, ret_err);
 
-		if (s == NULL)
+		if (token == NULL)
 			return err_prefix(ret_err, "cluster %s", c->clusters[i].name);
-		secret_release(s);
+		credential_release(token);
 	}
 	return 0;
 }

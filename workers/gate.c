@@ -127,10 +127,19 @@ open_breaker(struct gate *g, uint64_t now_ms)
 		g->open_for_ms = g->options.breaker_most_ms;
 }
 
+/* Whether it came from the API itself, or from a gateway that lost it, a list will tell: gate_listed. */
+static bool
+is_looked_up(enum verdict v)
+{
+	return v == VERDICT_NOT_FOUND || v == VERDICT_CONFLICT;
+}
+
 static void
 drive_breaker(struct gate *g, uint64_t now_ms, enum verdict v)
 {
 	if (g->breaker == GATE_OPEN)            /* a call from before it opened: it tells nothing new */
+		return;
+	if (g->breaker == GATE_CLOSED && is_looked_up(v))
 		return;
 	if (!is_failure(v)) {
 		g->breaker = GATE_CLOSED;
@@ -175,4 +184,21 @@ gate_probe_cancel(struct gate *g)
 {
 	assert(g->breaker == GATE_PROBING);
 	g->breaker = GATE_OPEN;
+}
+
+bool
+gate_may_list(const struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms)
+{
+	*ret_retry_ms = g->breaker == GATE_CLOSED || g->breaker == GATE_HALF_OPEN ? g->not_before_ms : UINT64_MAX;
+	return now_ms >= *ret_retry_ms;
+}
+
+void
+gate_listed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms)
+{
+	if (g->breaker == GATE_CLOSED && v == VERDICT_LISTED)
+		g->failures = 0;
+	else if (g->breaker == GATE_CLOSED && v != VERDICT_THROTTLED && ++g->failures >= g->options.breaker_failures)
+		open_breaker(g, now_ms);
+	hold_until(g, now_ms, retry_after_ms);
 }

@@ -58,4 +58,11 @@ void gate_probed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry
 /* The list was never started: the next gate_probe is true again. */
 void gate_probe_cancel(struct gate *g);
 
+/* May a list be begun that is not the breaker's own? False: *ret_retry_ms is when to ask again; UINT64_MAX: when
+ * something comes back (while the breaker is open its own list comes first). */
+bool gate_may_list(const struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms);
+/* Such a list is back. One that failed counts as a call that did: a gateway that lost what is behind it answers each
+ * POST with 404, and no list. */
+void gate_listed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms);
+
 #endif

@@ -51,18 +51,19 @@ holds_all(const char *list, const char *of)
 }
 
 static bool
-at_least(const char *value, const char *least)
+at_least(const struct topic_policy *p, const char *value)
 {
+	bool may_be_endless = strncmp(p->setting, "retention.", 10) == 0;
 	char *end;
 	long long n = strtoll(value, &end, 10);
 
-	return end != value && *end == '\0' && (n == -1 || n >= strtoll(least, NULL, 10));
+	return end != value && *end == '\0' && ((may_be_endless && n == -1) || n >= strtoll(p->value, NULL, 10));
 }
 
 bool
 topic_policy_fits(const struct topic_policy *p, const char *value)
 {
 	if (p->fit == TOPIC_FIT_AT_LEAST)
-		return at_least(value, p->value);
+		return at_least(p, value);
 	return holds_all(value, p->value) && holds_all(p->value, value);
 }

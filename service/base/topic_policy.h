@@ -16,10 +16,13 @@
 	ROW(JOURNAL,     "cleanup.policy",         SET,      "compact,delete", MUST,   "only the last record of a request counts, for as long as it is remembered") \
 	ROW(JOURNAL,     "retention.ms",           AT_LEAST, TOPIC_WINDOW,     MUST,   "an outcome must be remembered for seven days") \
 	ROW(JOURNAL,     "retention.bytes",        SET,      "-1",             MUST,   "an outcome must not go because others came") \
+	ROW(REPLIES,     "max.message.bytes",      AT_LEAST, TOPIC_MESSAGE,    MUST,   "a reply that does not fit would hold up all others") \
+	ROW(JOURNAL,     "max.message.bytes",      AT_LEAST, TOPIC_MESSAGE,    MUST,   "an outcome that does not fit would hold up all others") \
+	ROW(DEADLETTERS, "max.message.bytes",      AT_LEAST, TOPIC_MESSAGE,    MUST,   "a dead letter that does not fit would hold up all requests") \
+	ROW(DEADLETTERS, "cleanup.policy",         SET,      "delete",         MUST,   "a record without a key cannot be written to a compacted topic") \
 	ROW(JOURNAL,     "message.timestamp.type", SET,      "LogAppendTime",  MUST,   "the journal's age is the broker's word: a wrong clock must not make it forget") \
 	ROW(REQUESTS,    "retention.ms",           AT_LEAST, TOPIC_WINDOW,     SHOULD, "a request that expires while the service is down is never answered") \
 	ROW(REPLIES,     "retention.ms",           AT_LEAST, TOPIC_WINDOW,     SHOULD, "a requester that comes back late looks for its reply here") \
-	ROW(DEADLETTERS, "cleanup.policy",         SET,      "delete",         SHOULD, "dead letters have no keys of ours") \
 	ROW(DEADLETTERS, "retention.ms",           AT_LEAST, TOPIC_WINDOW,     SHOULD, "somebody must have time to look") \
 	ROW(REQUESTS,    "min.insync.replicas",    AT_LEAST, "2",              SHOULD, "a single broker's loss could lose requests") \
 	ROW(REPLIES,     "min.insync.replicas",    AT_LEAST, "2",              SHOULD, "a single broker's loss could lose replies") \
@@ -31,10 +34,11 @@
 	ROW(DEADLETTERS, "unclean.leader.election.enable", SET, "false",       SHOULD, "a broker that missed records must not lead")
 
 #define TOPIC_WINDOW "604800000"        /* seven days: DURATION_WINDOW */
+#define TOPIC_MESSAGE "1000000"         /* bytes: what librdkafka sends at most at once */
 #define TOPIC_REPLICATION 3             /* SHOULD, of all four */
 
 enum topic_role { TOPIC_REQUESTS, TOPIC_REPLIES, TOPIC_JOURNAL, TOPIC_DEADLETTERS, TOPIC_ROLES };
-/* a comma-separated set, in any order; a number, -1 being more than any */
+/* a comma-separated set, in any order; a number, of which -1 is more than any where Kafka says so */
 enum topic_fit { TOPIC_FIT_SET, TOPIC_FIT_AT_LEAST };
 enum topic_weight { TOPIC_SHOULD, TOPIC_MUST };
 

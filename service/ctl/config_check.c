@@ -196,8 +196,8 @@ const struct command config_check_command = {
 	.about =
 	    "Reads tokenctl.yaml (FILE, or where --config points) and all that it names: every profile, whether its "
 	    "keys can be read, and by nobody else, whether librdkafka knows the Kafka properties, whether the service "
-	    "keys are keys. With --tokend-config, tokend.yaml and its policy are checked as tokend --check-config does, "
-	    "and each profile of that service is held against them: keys, topics, partitions.\n"
+	    "keys are keys. With --tokend-config, tokend.yaml and its policy are checked as tokend --check-config "
+	    "does, and each profile of that service is held against them: keys, topics, partitions.\n"
 	    "\n"
 	    "Nothing is sent and nobody is asked.\n",
 	.options = rows,

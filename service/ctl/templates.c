@@ -78,7 +78,7 @@ const char *
 templates_policy(const struct templates *t, struct arena *a)
 {
 	return arena_text(a,
-	    "# Who may ask for what. What no grant covers is refused. tokend reads this file again when it changes.\n"
+	    "# Who may ask for what. What no grant covers is refused. tokend reads this file at its start.\n"
 	    "version: 1\n"
 	    "principals:\n"
 	    "  - name: %s\n"

@@ -51,6 +51,10 @@ class Started:
         ("journal", "cleanup.policy", "delete", "must be compact,delete"),
         ("journal", "retention.ms", "604799999", "must be at least 604800000"),
         ("journal", "retention.bytes", "1000000000", "must be -1"),
+        ("journal", "max.message.bytes", "65536", "must be at least 1000000"),
+        ("replies", "max.message.bytes", "65536", "must be at least 1000000"),
+        ("deadletters", "max.message.bytes", "65536", "must be at least 1000000"),
+        ("deadletters", "cleanup.policy", "compact", "must be delete"),
         ("journal", "message.timestamp.type", "CreateTime", "must be LogAppendTime"),
     ],
 )

@@ -68,7 +68,7 @@ waits(struct assignment *a, int cluster, enum ticket_state state)
 	backlog_count(t);
 	t->state = state;
 	if (state == TICKET_QUEUED)
-		dispatch_queue(p.dispatch, t);
+		dispatch_queue(p.dispatch, t, BREAKS_AT);
 	if (state == TICKET_QUEUED || state == TICKET_BACKOFF)
 		timers_set(p.timers, t, LATER + 1000);
 	return t;
@@ -78,14 +78,14 @@ waits(struct assignment *a, int cluster, enum ticket_state state)
 static void
 break_it(void)
 {
-	struct assignment elsewhere = { .of_cluster = (unsigned[CLUSTERS]){ 0 } };
+	struct assignment elsewhere = { .of_cluster = (struct share[CLUSTERS]){ { 0, 0 } } };
 	uint64_t retry;
 
 	while (!dispatch_stalled(p.dispatch, DEAD, LATER)) {
 		struct ticket *t = ticket_new(&elsewhere);
 
 		t->request.cluster = DEAD;
-		dispatch_queue(p.dispatch, t);
+		dispatch_queue(p.dispatch, t, BREAKS_AT);
 		assert_ptr_equal(dispatch_next(p.dispatch, BREAKS_AT, &retry), t);
 		t->job = (struct job){ .verb = JOB_CREATE, .cluster = DEAD, .verdict = VERDICT_NOT_SENT };
 		dispatch_returned(p.dispatch, t, BREAKS_AT);
@@ -100,7 +100,7 @@ setup(void **state)
 	p = (struct pipeline){ .o.config = &config, .dispatch = dispatch_new(&config, NULL), .timers = timers_new() };
 	for (int i = 0; i < 2; i++)
 		assignments[i] = (struct assignment){ .next = i == 0 ? &assignments[1] : NULL, .state = ASSIGNMENT_OPEN,
-		    .of_cluster = calloc(CLUSTERS, sizeof(unsigned)) };
+		    .of_cluster = calloc(CLUSTERS, sizeof(struct share)) };
 	p.assignments = &assignments[0];
 	answered = 0;
 	break_it();
@@ -123,7 +123,7 @@ teardown(void **state)
 			ticket_free(a->tickets);
 		}
 		for (int c = 0; c < CLUSTERS; c++)
-			left += a->of_cluster[c] != 0;
+			left += a->of_cluster[c].tickets != 0 || a->of_cluster[c].bytes != 0;
 		free(a->of_cluster);
 	}
 	timers_free(p.timers);
@@ -152,10 +152,10 @@ test_beyond_half_the_newest_go(void **state)
 	waits(&assignments[0], DEAD, TICKET_BACKOFF);
 	backlog_shed(&p, LATER);
 	assert_int_equal(answered, 2);
-	assert_int_equal(assignments[0].of_cluster[DEAD], HALF);
+	assert_int_equal(assignments[0].of_cluster[DEAD].tickets, HALF);
 	assert_int_equal(oldest->state, TICKET_BACKOFF);
 	assert_int_equal(kept->state, TICKET_QUEUED);
-	assert_non_null(strstr(last_answered->status.message, "cluster dead does not answer"));
+	assert_non_null(strstr(last_answered->status.message, "cluster dead lets nothing through"));
 	backlog_shed(&p, LATER);
 	assert_int_equal(answered, 2);
 }
@@ -210,7 +210,7 @@ test_only_what_waits_is_answered(void **state)
 	assert_int_equal(waits_first->state, TICKET_QUEUED);
 	for (int i = 0; i < BUSY; i++)
 		assert_int_equal(theirs[i]->state, busy[i]);
-	assert_int_equal(assignments[0].of_cluster[ALIVE], 2);
+	assert_int_equal(assignments[0].of_cluster[ALIVE].tickets, 2);
 }
 
 /* What is asked back is handed over; its successor decides. */
@@ -243,6 +243,93 @@ test_who_is_answered_gets_no_permit(void **state)
 	assert_int_equal(in_line, HALF);
 }
 
+/* Within the turn that opens the breaker the clock may have gone on by a millisecond. */
+static void
+test_the_turn_in_which_the_breaker_opens(void **state)
+{
+	(void)state;
+	waiting(&assignments[0], DEAD, PENDING);
+	backlog_shed(&p, BREAKS_AT - 1);
+	assert_int_equal(answered, 0);
+}
+
+/* A breaker that opened while nobody waited, and stayed open, is no news of today. */
+static void
+test_a_burst_after_an_outage_is_not_shed_unheard(void **state)
+{
+	(void)state;
+	for (int i = 0; i < PENDING; i++) {
+		struct ticket *t = ticket_new(&assignments[0]);
+
+		t->request.cluster = DEAD;
+		backlog_count(t);
+		t->state = TICKET_QUEUED;
+		dispatch_queue(p.dispatch, t, LATER + 1000000);
+		timers_set(p.timers, t, LATER + 2000000);
+	}
+	backlog_shed(&p, LATER + 1000000);
+	assert_int_equal(answered, 0);
+	backlog_shed(&p, LATER + 1000000 + duration_ms(DURATION_BACKLOG) + 1);
+	assert_int_equal(answered, PENDING - HALF);
+}
+
+static void
+weighs(struct ticket *t, size_t bytes)
+{
+	backlog_forget(t);
+	t->counted_bytes = bytes;
+	backlog_count(t);
+}
+
+/* Large requests of a dead cluster are too much before they are too many; those of others are not its fault. */
+static void
+test_half_of_all_bytes(void **state)
+{
+	struct ticket *t[3];
+
+	(void)state;
+	weighs(waits(&assignments[0], ALIVE, TICKET_QUEUED), TICKETS_BYTES_MOST / 2);
+	for (int i = 0; i < 3; i++)
+		t[i] = waits(&assignments[i % 2], DEAD, TICKET_QUEUED);
+	backlog_shed(&p, LATER);
+	assert_int_equal(answered, 0);
+	for (int i = 0; i < 3; i++)
+		weighs(t[i], TICKETS_BYTES_MOST / 5);
+	for (int turn = 0; turn < 10; turn++)      /* its commit takes a while, and nobody else is answered for it */
+		backlog_shed(&p, LATER);
+	assert_int_equal(answered, 1);
+}
+
+/* Repeats of one request can fill a partition, too; with it they are answered all. */
+static void
+test_repeats_count_with_what_they_wait_for(void **state)
+{
+	struct ticket *holder = waits(&assignments[0], DEAD, TICKET_QUEUED);
+
+	(void)state;
+	for (int i = 0; i < PENDING; i++) {
+		struct ticket *w = ticket_new(&assignments[0]);
+
+		w->request.cluster = -1;        /* a repeat's values are not looked at */
+		w->state = TICKET_WAITING;
+		w->waits_for = holder;
+		w->line_next = holder->waiters;
+		holder->waiters = w;
+		backlog_count_waiter(w);
+	}
+	assert_int_equal(assignments[0].of_cluster[DEAD].tickets, 1 + PENDING);
+	backlog_shed(&p, LATER);
+	assert_int_equal(answered, 1);
+	assert_ptr_equal(last_answered, holder);
+	assert_int_equal(assignments[0].of_cluster[DEAD].tickets, 0);
+	while (holder->waiters != NULL) {
+		struct ticket *w = holder->waiters;
+
+		holder->waiters = w->line_next;
+		ticket_free(w);
+	}
+}
+
 int
 main(void)
 {
@@ -254,6 +341,10 @@ main(void)
 		TEST(test_an_outage_that_just_began),
 		TEST(test_only_what_waits_is_answered),
 		TEST(test_a_partition_that_is_asked_back_is_left_alone),
+		TEST(test_the_turn_in_which_the_breaker_opens),
+		TEST(test_a_burst_after_an_outage_is_not_shed_unheard),
+		TEST(test_half_of_all_bytes),
+		TEST(test_repeats_count_with_what_they_wait_for),
 		TEST(test_who_is_answered_gets_no_permit),
 	};
 

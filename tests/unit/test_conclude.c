@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/base/text.h"
 #include "service/conclude.h"
 #include "service/ticket.h"
 #include "tokend/v1/token.pb-c.h"
@@ -154,6 +155,28 @@ test_not_found_is_believed_when_the_list_works(void **state)
 	ticket_free(t);
 }
 
+/* Two long messages are cut where a character ends: the reply is UTF-8. */
+static void
+test_both_messages_are_cut_as_text(void **state)
+{
+	struct ticket *t = fresh();
+	struct job list = { .verb = JOB_LIST, .verdict = VERDICT_AMBIGUOUS };
+	uint64_t wait;
+
+	(void)state;
+	for (size_t shift = 0; shift < 3; shift++) {
+		assert_int_equal(outcome(t, VERDICT_NOT_FOUND), CONCLUDE_LOOK);
+		(void)snprintf(t->job.message, sizeof t->job.message, "%.*s", (int)shift, "xx");
+		while (strlen(t->job.message) < 150)
+			strcat(t->job.message, "\xe2\x82\xac");
+		(void)snprintf(list.message, sizeof list.message, "%s", t->job.message);
+		(void)conclude_looked(t, &list, 0, &wait);
+		assert_in_range(strlen(t->job.message), 250, 255);
+		assert_true(text_is_utf8(span_str(t->job.message)));
+	}
+	ticket_free(t);
+}
+
 static void
 test_conflict_three_times(void **state)
 {
@@ -285,13 +308,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fates), cmocka_unit_test(test_created_stays_open),
-		    cmocka_unit_test(test_cap_counts_unknown_only),
-		cmocka_unit_test(test_closed_is_bounded), cmocka_unit_test(test_conflict_three_times),
-		    cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_fates),
+		cmocka_unit_test(test_created_stays_open),
+		cmocka_unit_test(test_cap_counts_unknown_only),
+		cmocka_unit_test(test_closed_is_bounded),
+		cmocka_unit_test(test_conflict_three_times),
+		cmocka_unit_test(test_both_messages_are_cut_as_text),
+		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_not_found_is_believed_when_the_list_works),
-		    cmocka_unit_test(test_a_conflict_with_ourselves_is_ambiguous),
-		cmocka_unit_test(test_no_time_for_a_list), cmocka_unit_test(test_a_backlog_says_what_the_cluster_said),
+		cmocka_unit_test(test_a_conflict_with_ourselves_is_ambiguous),
+		cmocka_unit_test(test_no_time_for_a_list),
+		cmocka_unit_test(test_a_backlog_says_what_the_cluster_said),
 		cmocka_unit_test(test_reply),
 	};
 

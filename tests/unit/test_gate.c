@@ -189,8 +189,7 @@ static void
 an_answer_in_between_begins_the_row_anew(void **state)
 {
 	static const enum verdict answers[] = {
-		VERDICT_CREATED, VERDICT_REJECTED, VERDICT_NOT_FOUND,
-		VERDICT_CONFLICT, VERDICT_THROTTLED, VERDICT_DELETED,
+		VERDICT_CREATED, VERDICT_REJECTED, VERDICT_THROTTLED, VERDICT_DELETED,
 	};
 	struct gate *g = *state;
 
@@ -365,6 +364,56 @@ a_probe_is_told_to_wait_too(void **state)
 	assert_int_equal(no_probe(g, 5000), 35000);
 }
 
+/* A gateway that lost what is behind it: each POST is answered 404, and the list that would confirm it fails. */
+static void
+a_404_without_a_list_is_a_failure(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 4, 0, VERDICT_NOT_SENT);
+	calls(g, 3, 0, VERDICT_NOT_FOUND);
+	assert_int_equal(g->failures, 4);
+	gate_listed(g, 0, VERDICT_NOT_FOUND, 0);
+	assert_int_equal(g->breaker, GATE_OPEN);
+	gate_listed(g, 0, VERDICT_NOT_FOUND, 0);
+	assert_int_equal(g->open_until_ms, 5000);       /* late news do not lengthen it */
+}
+
+static void
+a_404_that_a_list_confirms_is_none(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 4, 0, VERDICT_NOT_SENT);
+	calls(g, 1, 0, VERDICT_NOT_FOUND);
+	gate_listed(g, 0, VERDICT_LISTED, 0);
+	calls(g, 4, 0, VERDICT_NOT_SENT);
+	assert_int_equal(g->breaker, GATE_CLOSED);
+	calls(g, 1, 0, VERDICT_NOT_SENT);
+	probe(g, 5000, VERDICT_LISTED);
+	calls(g, 1, 5000, VERDICT_NOT_FOUND);           /* behind a good list it is the API's own word */
+	assert_int_equal(g->breaker, GATE_CLOSED);
+}
+
+static void
+tickets_lists_wait_for_the_breaker_and_for_retry_after(void **state)
+{
+	struct gate *g = *state;
+	uint64_t retry;
+
+	assert_true(gate_may_list(g, 0, &retry));
+	gate_listed(g, 0, VERDICT_THROTTLED, 2000);
+	assert_false(gate_may_list(g, 1999, &retry));
+	assert_int_equal(retry, 2000);
+	assert_true(gate_may_list(g, 2000, &retry));
+	assert_false(acquire(g, 1999));
+	calls(g, 5, 2000, VERDICT_NOT_SENT);
+	assert_false(gate_may_list(g, 9000, &retry));
+	assert_int_equal(retry, UINT64_MAX);
+	probe(g, 9000, VERDICT_LISTED);
+	assert_true(gate_may_list(g, 9000, &retry));
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int
@@ -391,6 +440,9 @@ main(void)
 		TEST(the_one_call_that_was_not_made_is_the_next_ones_right),
 		TEST(the_later_of_both_waits_counts),
 		TEST(a_probe_is_told_to_wait_too),
+		TEST(a_404_without_a_list_is_a_failure),
+		TEST(a_404_that_a_list_confirms_is_none),
+		TEST(tickets_lists_wait_for_the_breaker_and_for_retry_after),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,7 @@ static char second[] = "second [tokend/1:svc:telemetry:3:second]";
 static struct job *
 flushed(int cluster)
 {
-	lists_flush(lists);
+	lists_flush(lists, clock_boot_ms());
 	return under_way[cluster];
 }
 
@@ -151,7 +151,7 @@ test_what_was_read_before_proves_nothing(void **state)
 
 	(void)state;
 	late = asks(0, VERDICT_NOT_FOUND, plain);
-	lists_flush(lists);
+	lists_flush(lists, clock_boot_ms());
 	assert_int_equal(begun, 1);
 	(void)came_back(list);
 	assert_ptr_equal(lists_served(lists, list), early);
@@ -254,7 +254,7 @@ test_the_breaker_waits_for_a_list_of_its_own(void **state)
 	asks(0, VERDICT_NOT_FOUND, plain);
 	list = flushed(0);
 	lists_probe(lists, 0);
-	lists_flush(lists);
+	lists_flush(lists, clock_boot_ms());
 	assert_int_equal(begun, 1);
 	assert_false(came_back(list));
 	assert_int_equal(count_served(list), 1);
@@ -272,12 +272,59 @@ test_clusters_do_not_wait_for_one_another(void **state)
 
 	(void)state;
 	lists_probe(lists, 0);
-	lists_flush(lists);
+	lists_flush(lists, clock_boot_ms());
 	assert_int_equal(begun, CLUSTERS);
 	assert_null(under_way[0]->looked_for);
 	assert_true(came_back(under_way[0]));
 	lists_withdraw(lists, t);
 	assert_false(came_back(under_way[1]));
+}
+
+/* While the API asks for patience, or the breaker is open, only the breaker's own list begins. */
+static void
+test_tickets_wait_while_lists_are_held(void **state)
+{
+	struct ticket *t = asks(0, VERDICT_NOT_FOUND, plain);
+	struct job *list;
+
+	(void)state;
+	assert_true(lists_wanted(lists, 0));
+	lists_hold(lists, 0, 5000);
+	assert_int_equal(lists_flush(lists, 4999), 5000);
+	assert_int_equal(begun, 0);
+	lists_probe(lists, 0);
+	(void)lists_flush(lists, 4999);
+	assert_int_equal(begun, 1);
+	assert_false(lists_wanted(lists, 0));
+	list = under_way[0];
+	assert_true(came_back(list));
+	assert_ptr_equal(lists_served(lists, list), t);
+}
+
+static void
+test_a_list_that_took_long_is_not_begun_again_at_once(void **state)
+{
+	struct job *list;
+	uint64_t now, next;
+
+	(void)state;
+	asks(0, VERDICT_NOT_FOUND, plain);
+	list = flushed(0);
+	list->took_us = 3000 * 1000;
+	now = clock_boot_ms();
+	(void)came_back(list);
+	assert_int_equal(count_served(list), 1);
+	asks(0, VERDICT_NOT_FOUND, plain);
+	next = lists_flush(lists, now + 29000);
+	assert_int_equal(begun, 1);
+	assert_in_range(next, now + 30000, now + 31000);
+	(void)lists_flush(lists, next);
+	assert_int_equal(begun, 2);
+	under_way[0]->took_us = (uint64_t)3600 * 1000 * 1000;
+	(void)came_back(under_way[0]);
+	asks(0, VERDICT_NOT_FOUND, plain);
+	assert_in_range(lists_flush(lists, now), now + duration_ms(DURATION_LIST),
+	    clock_boot_ms() + duration_ms(DURATION_LIST));
 }
 
 int
@@ -293,6 +340,8 @@ main(void)
 		TEST(test_who_leaves_is_not_served),
 		TEST(test_the_breakers_list_serves_tickets_too),
 		TEST(test_the_breaker_waits_for_a_list_of_its_own),
+		TEST(test_tickets_wait_while_lists_are_held),
+		TEST(test_a_list_that_took_long_is_not_begun_again_at_once),
 		TEST(test_clusters_do_not_wait_for_one_another),
 	};
 

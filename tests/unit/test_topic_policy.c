@@ -54,6 +54,18 @@ a_number_that_is_enough(void **state)
 }
 
 static void
+only_what_is_kept_may_be_kept_for_ever(void **state)
+{
+	const struct topic_policy *p = row(TOPIC_DEADLETTERS, "max.message.bytes");
+
+	(void)state;
+	assert_int_equal(p->weight, TOPIC_MUST);
+	assert_true(topic_policy_fits(p, "1048588"));
+	assert_false(topic_policy_fits(p, "999999"));
+	assert_false(topic_policy_fits(p, "-1"));
+}
+
+static void
 the_window_is_the_protocols(void **state)
 {
 	char window[32];
@@ -71,6 +83,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_set_in_any_order),
 		cmocka_unit_test(a_number_that_is_enough),
+		cmocka_unit_test(only_what_is_kept_may_be_kept_for_ever),
 		cmocka_unit_test(the_window_is_the_protocols),
 	};
 
