@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a requester is told, by cause: (code, reason, about, retry), typed once more from the contract and from nothing of
-the service's code. Tests compare replies with this, and rows.py sees to it that no row is without a test."""
+"""What a requester is told, by cause: (code, reason, about, retry), typed once more from the contract and from nothing
+of the service's code. Tests compare replies with this, and rows.py sees to it that no row is without a test."""
 
 from urllib.parse import unquote
 

@@ -78,7 +78,8 @@ TAKEN = {
     ),
     "deadline-of-1h": lambda r: r.create(a_description(), life_s=HOUR_S),
     "issued-2-min-ahead": lambda r: made_by(r, lambda m: setattr(m.issued_at, "seconds", m.issued_at.seconds + SKEW_S)),
-    "issued-before-the-deadline": lambda r: made_by(r, lambda m: setattr(m.issued_at, "seconds", m.issued_at.seconds - 800)),
+    "issued-before-the-deadline": lambda r: made_by(
+        r, lambda m: setattr(m.issued_at, "seconds", m.issued_at.seconds - 800)),
     "expires-in-3000": lambda r: r.create(a_description(), expires_at=32503680000),
     "inline-key": lambda r: r.create(a_description(), inline=True),
 }
@@ -111,7 +112,8 @@ def test_explicit_defaults_are_fine(shared, r):
     request = r.sign("CreateToken", message)
     body = request.body + text(4, target)
     signature = r.me.signing_key.sign(pae(media_type("CreateTokenRequest"), body)).signature
-    q = request.changed(body=body, signature=base64.b64encode(signature), message=pb.CreateTokenRequest.FromString(body))
+    q = request.changed(body=body, signature=base64.b64encode(signature),
+                        message=pb.CreateTokenRequest.FromString(body))
     told(shared, r, q, "CREATED", posts=1, made=1)
 
 
@@ -139,7 +141,8 @@ def nanos(field):
 PERMISSION_OF_BOTH = number(1, 1) + text(2, b"mydb") + number(3, 1)
 RECIPIENT_OF_BOTH = text(1, b"t-box1") + text(2, number(1, 1))
 NO_REQUEST = {  # name: (request, words, details)
-    "unknown-field": (lambda r: with_bytes(r, number(127, 1)), ["127", "older than your client"], {"field_number": "127"}),
+    "unknown-field": (lambda r: with_bytes(r, number(127, 1)), ["127", "older than your client"],
+                      {"field_number": "127"}),
     "unknown-field-within": (
         lambda r: with_bytes(r, text(6, number(1, 1) + text(2, b"mydb2") + number(9, 1))),
         ["permissions", "9"],
@@ -265,7 +268,8 @@ INVALID = {  # name: (request, field, words)
     ),
     "database-empty": (permissions({"action": pb.READ, "database": ""}), "permissions[0].database", ['""']),
     "database-of-65": (permissions({"action": pb.READ, "database": "x" * 65}), "permissions[0].database", ["x" * 65]),
-    "database-blank": (permissions(MYDB, {"action": pb.READ, "database": "my db"}), "permissions[1].database", ["my db"]),
+    "database-blank": (permissions(MYDB, {"action": pb.READ, "database": "my db"}), "permissions[1].database",
+                       ["my db"]),
     "database-dot": (permissions({"action": pb.READ, "database": "my.db"}), "permissions[0].database", ["my.db"]),
     "database-star": (permissions({"action": pb.READ, "database": "*"}), "permissions[0].database", ["all_databases"]),
     "database-accent": (permissions({"action": pb.READ, "database": "é"}), "permissions[0].database", ["é"]),
@@ -277,7 +281,8 @@ INVALID = {  # name: (request, field, words)
     "deadline-before-it-was-issued": (lambda r: r.create(a_description(), life_s=-1), "deadline", []),
     "no-recipient": (lambda r: made_by(r, lambda m: m.ClearField("recipient")), "recipient", ["missing"]),
     "empty-recipient": (lambda r: made_by(r, lambda m: m.recipient.Clear()), "recipient", ["missing"]),
-    "recipient-of-no-name": (lambda r: made_by(r, lambda m: setattr(m.recipient, "key_id", "")), "recipient.key_id", ['""']),
+    "recipient-of-no-name": (lambda r: made_by(r, lambda m: setattr(m.recipient, "key_id", "")), "recipient.key_id",
+                             ['""']),
     "recipient-with-a-colon": (
         lambda r: made_by(r, lambda m: setattr(m.recipient, "key_id", "sha256:00")),
         "recipient.key_id",

@@ -55,7 +55,8 @@ class Case:
 
 
 def status(n, verdict, *signals, commit=False, **more):
-    return Case(verdict, {"fault": "error", "status": n, "commit": commit}, signals or (str(n),), commit, f"{n} ", **more)
+    fault = {"fault": "error", "status": n, "commit": commit}
+    return Case(verdict, fault, signals or (str(n),), commit, f"{n} ", **more)
 
 
 def answers(fault, *signals, verdict="ambiguous", why="", made=True, means=None, **how):
@@ -178,7 +179,8 @@ def running(common, elsewhere):
         t, r = common.tokend(), common.requester()
         for i, c in enumerate(CASES):
             c.request = r.create(f"{i:02}-{c.name}", cluster=c.cluster)
-            where = {"location": f"http://127.0.0.1:{elsewhere.getsockname()[1]}/token"} if c.verdict == "redirected" else {}
+            location = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/token"
+            where = {"location": location} if c.verdict == "redirected" else {}
             common.sandbox.fault({"description": f"{i:02}-{c.name}", "times": 1, **c.fault, **where})
         common.deaf = {name: r.create(name, cluster=name, life_s=DEAF_LIFE_S) for name in [*NOT_SENT, "dark"]}
         r.send(*(c.request for c in CASES), *common.deaf.values())
@@ -241,7 +243,8 @@ def test_what_was_certainly_not_sent_needs_no_closing(shared, audited, cluster, 
     lines = t.said(AGAIN, request_id=request.id)
     assert lines and {line["verdict"] for line in lines} == {"not_sent"}
     assert reply.message.attempts >= len(lines) and shared.sandbox.posts(request.message.description) == []
-    counted = re.findall(rf'tokend_api_requests_total{{cluster="{cluster}",verb="create",class="(\w+)"}} (\d+)', t.http("/metrics")[1])
+    series = rf'tokend_api_requests_total{{cluster="{cluster}",verb="create",class="(\w+)"}} (\d+)'
+    counted = re.findall(series, t.http("/metrics")[1])
     assert {label: int(n) for label, n in counted if n != "0"} == {"not_sent": reply.message.attempts}
 
 

@@ -2,8 +2,8 @@
 """Goal: each row of the contract's table of replies can be had, is told whole (code, reason, about, retry, details, a
 sentence with the offending value), once, and costs no more POSTs and tokens than it says.
 
-One tokend for all of them. Rows that an API brings about have a cluster each, so that no breaker of one is in the way of
-another. Every way that a field or a header may be wrong: test_fields.py and test_records.py.
+One tokend for all of them. Rows that an API brings about have a cluster each, so that no breaker of one is in the way
+of another. Every way that a field or a header may be wrong: test_fields.py and test_records.py.
 """
 
 import base64
@@ -49,7 +49,8 @@ def running(common):
         {**public_entry(common.new), "not_before": moment(DAY_S)},
     ]
     common.add_principal(
-        "modest", "m", grants=[{"clusters": ["prod"], "databases": ["mydb"], "actions": ["read"]}], limits={"per_day": 2}
+        "modest", "m", grants=[{"clusters": ["prod"], "databases": ["mydb"], "actions": ["read"]}],
+        limits={"per_day": 2}
     )
     next(c for c in common.config["clusters"] if c["name"] == "retired")["retiring"] = True
     common.tokend()
@@ -355,7 +356,8 @@ def test_a_deadline_that_had_passed_before_it_came(shared, r):
     message = r.create(a_description()).message
     message.issued_at.seconds -= 600
     message.deadline.seconds = message.issued_at.seconds + 300
-    when = datetime.datetime.fromtimestamp(message.deadline.seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = datetime.datetime.fromtimestamp(message.deadline.seconds, datetime.timezone.utc)
+    when = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     told(shared, r, r.sign("CreateToken", message), "NOT_STARTED", when, details={})
 
 
