@@ -230,6 +230,7 @@ class Tokend(Process):
     def __init__(self, config, log, ops_port):
         self.ops = f"http://127.0.0.1:{ops_port}"
         self.read, self.whole, self.started = 0, [], time.monotonic()
+        self.crashed = False  # a test made it: whatever a sanitizer says of that is no line of ours
         super().__init__(log, [BUILD / "tokend", "--config", config])
 
     def lines(self):
@@ -504,7 +505,7 @@ class World:
         for t in self.tokends:
             if t.process.poll() is None:
                 assert t.terminate() == 0, t.lines()[-3:]
-            strange = t.said("not JSON")
+            strange = [] if t.crashed else t.said("not JSON")
             assert not strange, strange
         for r in self.requesters.values():
             strange = {why for why, _ in r.ignored} - {"answers no record of ours"}  # but another requester's

@@ -455,7 +455,7 @@ class Requester:
     def settle(self, within_s=90):
         """Wait until all that was sent is answered."""
         for digest, request in list(self.sent.items()):
-            if request.key is not None and ID.fullmatch(request.key):
+            if request.key is not None and ID.fullmatch(request.key) and self.counts[digest] > 0:
                 self.wait(request, self.counts[digest], within_s)
 
 
