@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: replies are dressed as the configuration says, framed for Schema Registry's deserializers, as CloudEvents, and the
-signature is over what a plain reader would have read.
+"""Goal: replies are dressed as the configuration says, framed for Schema Registry's deserializers, as CloudEvents, and
+the signature is over what a plain reader would have read.
 
 A tokend that frames and dresses; that one without these keys does neither is what all other files' requesters rest on.
 """
@@ -36,14 +36,15 @@ def event(reply):
 
 
 def test_a_framed_reply_is_the_reply_behind_a_frame(shared, r):
-    """00, the schema's id, one step into the file: CreateTokenReply is its fourth message, RevokeTokenReply the fifth. The
-    requester has verified what stands behind it."""
+    """00, the schema's id, one step into the file: CreateTokenReply is its fourth message, RevokeTokenReply the fifth.
+    The requester has verified what stands behind it."""
     request = r.create(a_description())
     for reply, index in ((r.ask(request), 3), (r.ask(request), 3), (r.ask(r.other("RevokeToken", request.id)), 4)):
         frame = b"\0" + struct.pack(">I", SCHEMA_ID) + bytes([2, 2 * index])
         assert reply.value.startswith(frame)
         assert type(reply.message).FromString(reply.value[len(frame) :]) == reply.message
-    assert [m.name for m in pb.DESCRIPTOR.message_types_by_name.values()][3:5] == ["CreateTokenReply", "RevokeTokenReply"]
+    names = [m.name for m in pb.DESCRIPTOR.message_types_by_name.values()]
+    assert names[3:5] == ["CreateTokenReply", "RevokeTokenReply"]
 
 
 def test_an_outcome_is_one_event_however_often_it_is_told(shared, r):

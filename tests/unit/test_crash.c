@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: whatever kills the process while a record is decoded, its last words name that record as `skip` wants it, and the
- * process still dies of that signal; whatever kills it at another time, or in another thread, says nothing of records. */
+/* Goal: whatever kills the process while a record is decoded, its last words name that record as `skip` wants
+ * it, and the process still dies of that signal; whatever kills it at another time, or in another thread,
+ * says nothing of records. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +27,7 @@
 #define CHILD_MOST_S 60
 #define SAID_MOST (64 * 1024)
 
-/* ---- ways to die --------------------------------------------------------------------------------------------------- */
+/* ---- ways to die ------------------------------------------------------------------------------------------------- */
 
 static void
 die_of_a_write(void)
@@ -111,7 +112,7 @@ die_in_another_thread(void)
 	(void)pthread_join(thread, NULL);
 }
 
-/* ---- a child that dies --------------------------------------------------------------------------------------------- */
+/* ---- a child that dies ------------------------------------------------------------------------------------------- */
 
 struct death {
 	int status;                     /* as waitpid gives it */
@@ -198,10 +199,11 @@ assert_names_the_record(const struct death *d, int signo)
 	cJSON_Delete(words);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static const struct { void (*die)(void); int signo; } ways[] = {
-	{ die_of_a_write, SIGSEGV }, { die_of_abort, SIGABRT }, { die_of_a_cut_file, SIGBUS }, { die_of_an_instruction, SIGILL },
+	{ die_of_a_write, SIGSEGV }, { die_of_abort, SIGABRT }, { die_of_a_cut_file, SIGBUS },
+	{ die_of_an_instruction, SIGILL },
 	{ die_of_arithmetic, SIGFPE }, { die_of_another, SIGSEGV }, { die_of_depth, SIGSEGV },
 };
 
