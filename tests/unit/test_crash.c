@@ -94,7 +94,11 @@ die_of_depth(void)
 static void *
 die_in_a_thread(void *unused)
 {
+	sigset_t none;
+
 	(void)unused;
+	(void)sigemptyset(&none);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);        /* so the signal meets this one */
 	die_of_another();
 	return NULL;
 }
@@ -106,9 +110,9 @@ die_in_another_thread(void)
 	sigset_t all;
 
 	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 	if (pthread_create(&thread, NULL, die_in_a_thread, NULL) != 0)
 		_exit(1);
-	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);         /* so the signal meets the other one */
 	(void)pthread_join(thread, NULL);
 }
 
