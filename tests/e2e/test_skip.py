@@ -50,7 +50,8 @@ def test_a_skipped_record_is_a_dead_letter_and_nothing_else(world):
         r.send(behind)
         forget(r, passed_by)
     places = sorted(world.skipped)
-    t = world.tokend(skip=[f"{topic}/{p}@{offset}" for topic, (p, offset) in zip((r.requests, "requests"), places)])
+    names = zip((r.requests, "requests"), places)
+    t = world.tokend(skip=[f"{topic}/{partition}@{offset}" for topic, (partition, offset) in names])
     for q in well:
         check(r.wait(q), "CREATED")
     dead = sorted(dead_letters(world), key=lambda m: m.headers()[-2])
@@ -84,8 +85,8 @@ def test_a_skipped_record_is_a_dead_letter_and_nothing_else(world):
 @pytest.mark.real
 @pytest.mark.row("INTERNAL")
 def test_what_was_begun_for_a_record_that_is_skipped_then_ends(world):
-    """Its POST was made, and made a token, and the process ended before the next one. The record is skipped: nobody will
-    bring it again, so the request is decided, the token's attempt is closed, and who asks again is told."""
+    """Its POST was made, and made a token, and the process ended before the next one. The record is skipped: nobody
+    will bring it again, so the request is decided, the token's attempt is closed, and who asks again is told."""
     t, r = world.tokend(), world.requester()
     request = r.create("begun")
     world.sandbox.fault(
@@ -116,7 +117,8 @@ def main_threads_ticks(t):
 def crash_while_it_reads(world, r, t):
     """Kill it as a bad pointer would, while its loop does nothing but read records; its last words, or None."""
     t.signal(signal.SIGSTOP)
-    unsigned, ids = r.create("large").changed(signature=base64.b64encode(bytes(64))), [f"{uuid.uuid4()}" for _ in range(600)]
+    unsigned = r.create("large").changed(signature=base64.b64encode(bytes(64)))
+    ids = [f"{uuid.uuid4()}" for _ in range(600)]
     r.send(*(unsigned.changed(key=i.encode(), body=unsigned.body + i.encode() * 3400) for i in ids))
     before = main_threads_ticks(t)
     t.signal(signal.SIGCONT)
