@@ -321,10 +321,12 @@ def joined(sentences):
 
 def topics_table():
     """One row for each setting and value, whichever topics must have it."""
-    window = int(re.search(r'#define TOPIC_WINDOW "(\d+)"', source(POLICY_H))[1])
+    window, message = (
+        int(re.search(rf'#define TOPIC_{name} "(\d+)"', source(POLICY_H))[1]) for name in ("WINDOW", "MESSAGE")
+    )
     merged = {}
     for role, setting, fit, value, weight, why in rows(POLICY_H, "TOPIC_POLICIES"):
-        value = duration(window) if value == "TOPIC_WINDOW" else value
+        value = {"TOPIC_WINDOW": duration(window), "TOPIC_MESSAGE": f"{message} bytes"}.get(value, value)
         told = f"at least {value}" if fit == "AT_LEAST" else code(value)
         topics, whys = merged.setdefault((setting, told, weight), ([], []))
         topics.append(role.lower())
