@@ -25,7 +25,6 @@
 struct line {
 	struct ticket *first, **last;
 	struct gate gate;
-	uint64_t waited_since_ms;       /* since when the line has not been empty; boot clock */
 	bool shut;
 	struct series *in_flight, *limit, *breaker, *shut_gauge;
 };
@@ -79,12 +78,10 @@ line_of(struct dispatch *d, const struct ticket *t)
 }
 
 void
-dispatch_queue(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms)
+dispatch_queue(struct dispatch *d, struct ticket *t)
 {
 	struct line *l = line_of(d, t);
 
-	if (l->first == NULL)
-		l->waited_since_ms = now_boot_ms;
 	t->line_next = NULL;
 	*l->last = t;
 	l->last = &t->line_next;
@@ -131,14 +128,13 @@ dispatch_list_at(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
 	return gate_may_list(&d->lines[cluster].gate, now_boot_ms, &retry) ? now_boot_ms : retry;
 }
 
-/* A breaker that opened while nobody waited, hours ago perhaps, says nothing of now. */
 bool
 dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
 {
 	const struct line *l = &d->lines[cluster];
-	uint64_t since = l->gate.open_since_ms > l->waited_since_ms ? l->gate.open_since_ms : l->waited_since_ms;
 
-	return l->shut || (l->gate.breaker != GATE_CLOSED && now_boot_ms > since + duration_ms(DURATION_BACKLOG));
+	return l->shut || (l->gate.breaker != GATE_CLOSED &&
+	    now_boot_ms > l->gate.open_since_ms + duration_ms(DURATION_BACKLOG));
 }
 
 bool

@@ -17,7 +17,7 @@ struct dispatch *dispatch_new(const struct config *c, struct pool *pool);
 void dispatch_free(struct dispatch *d);
 
 /* t waits for a permit of its cluster, first come first served; or waits no more. */
-void dispatch_queue(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms);
+void dispatch_queue(struct dispatch *d, struct ticket *t);
 void dispatch_withdraw(struct dispatch *d, struct ticket *t);
 
 /* The next ticket that may go, holding a permit; NULL when none may: then *ret_retry_boot_ms is when to ask
@@ -32,8 +32,8 @@ void dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_bo
 uint64_t dispatch_list_at(const struct dispatch *d, int cluster, uint64_t now_boot_ms);
 void dispatch_listed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms);
 
-/* Has somebody waited for so long at a breaker that is not closed that the cluster's requests must not hold up
- * others? A cluster that is shut holds them up from the first. */
+/* Has the cluster's breaker not been closed for so long, with somebody asking, that its requests must not hold up
+ * others? Asked after dispatch_probe. A cluster that is shut holds them up from the first. */
 bool dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms);
 
 /* Begin an attempt: its uuid, number and window are in t->attempts, ready for the intent. */

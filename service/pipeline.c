@@ -151,7 +151,7 @@ void
 pipeline_to_line(struct pipeline *p, struct ticket *t)
 {
 	ticket_move(t, TICKET_QUEUED);
-	dispatch_queue(p->dispatch, t, clock_boot_ms());
+	dispatch_queue(p->dispatch, t);
 	timers_set(p->timers, t, deadline_boot_ms(t));
 }
 
@@ -452,8 +452,8 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	take_results(p);
 	take_due(p, now);
 	walk_records(p);
-	backlog_shed(p, now);
 	begin_lists(p, now, &wake);
+	backlog_shed(p, now);
 	begin_attempts(p, now, &wake);
 	dispatch_flush(p->dispatch);
 	if ((x = batch_next(p->batch)) != NULL)

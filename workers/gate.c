@@ -19,6 +19,8 @@
 
 #include <assert.h>
 
+#define IDLE_MS 30000
+
 void
 gate_init(struct gate *g, const struct gate_options *o)
 {
@@ -64,7 +66,10 @@ bool
 gate_probe(struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms)
 {
 	if (g->breaker == GATE_OPEN && now_ms >= quiet_until(g) && g->in_flight == 0) {
-		g->breaker = GATE_PROBING;
+		/* Nobody asked since it could have been tried: what was known of the cluster is old. */
+	if (now_ms > quiet_until(g) + IDLE_MS)
+		g->open_since_ms = now_ms;
+	g->breaker = GATE_PROBING;
 		return true;
 	}
 	*ret_retry_ms = g->breaker == GATE_OPEN && now_ms < quiet_until(g) ? quiet_until(g) : UINT64_MAX;

@@ -33,7 +33,8 @@ struct gate {
 	unsigned failures;             /* in a row */
 	uint64_t not_before_ms;        /* Retry-After; boot clock */
 	enum { GATE_CLOSED, GATE_OPEN, GATE_PROBING, GATE_HALF_OPEN } breaker;   /* closed: calls flow */
-	uint64_t open_since_ms;        /* since when it has not been closed; meaningful while it is not */
+	uint64_t open_since_ms;        /* since when it has not been closed, with somebody asking; meaningful while
+	                                * it is not */
 	uint64_t open_until_ms, open_for_ms;
 	unsigned strained;             /* calls still to come back of those in flight when the window was halved: it is
 	                                * halved at most once per round trip's worth of failures */

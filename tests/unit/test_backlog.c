@@ -68,7 +68,7 @@ waits(struct assignment *a, int cluster, enum ticket_state state)
 	backlog_count(t);
 	t->state = state;
 	if (state == TICKET_QUEUED)
-		dispatch_queue(p.dispatch, t, BREAKS_AT);
+		dispatch_queue(p.dispatch, t);
 	if (state == TICKET_QUEUED || state == TICKET_BACKOFF)
 		timers_set(p.timers, t, LATER + 1000);
 	return t;
@@ -85,7 +85,7 @@ break_it(void)
 		struct ticket *t = ticket_new(&elsewhere);
 
 		t->request.cluster = DEAD;
-		dispatch_queue(p.dispatch, t, BREAKS_AT);
+		dispatch_queue(p.dispatch, t);
 		assert_ptr_equal(dispatch_next(p.dispatch, BREAKS_AT, &retry), t);
 		t->job = (struct job){ .verb = JOB_CREATE, .cluster = DEAD, .verdict = VERDICT_NOT_SENT };
 		dispatch_returned(p.dispatch, t, BREAKS_AT);
@@ -257,6 +257,8 @@ test_the_turn_in_which_the_breaker_opens(void **state)
 static void
 test_a_burst_after_an_outage_is_not_shed_unheard(void **state)
 {
+	const struct job failed = { .verb = JOB_LIST, .cluster = DEAD, .verdict = VERDICT_AMBIGUOUS };
+
 	(void)state;
 	for (int i = 0; i < PENDING; i++) {
 		struct ticket *t = ticket_new(&assignments[0]);
@@ -264,10 +266,14 @@ test_a_burst_after_an_outage_is_not_shed_unheard(void **state)
 		t->request.cluster = DEAD;
 		backlog_count(t);
 		t->state = TICKET_QUEUED;
-		dispatch_queue(p.dispatch, t, LATER + 1000000);
+		dispatch_queue(p.dispatch, t);
 		timers_set(p.timers, t, LATER + 2000000);
 	}
+	assert_true(dispatch_probe(p.dispatch, DEAD, false, LATER + 1000000));
 	backlog_shed(&p, LATER + 1000000);
+	assert_int_equal(answered, 0);
+	dispatch_probed(p.dispatch, &failed, LATER + 1000000);
+	backlog_shed(&p, LATER + 1000000 + duration_ms(DURATION_BACKLOG));
 	assert_int_equal(answered, 0);
 	backlog_shed(&p, LATER + 1000000 + duration_ms(DURATION_BACKLOG) + 1);
 	assert_int_equal(answered, PENDING - HALF);

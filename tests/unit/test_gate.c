@@ -364,6 +364,21 @@ a_probe_is_told_to_wait_too(void **state)
 	assert_int_equal(no_probe(g, 5000), 35000);
 }
 
+/* An outage that nobody saw the end of is over, for all one knows. */
+static void
+after_a_long_silence_it_has_only_just_opened(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	probe(g, 20000, VERDICT_AMBIGUOUS);
+	assert_int_equal(g->open_since_ms, 0);
+	probe(g, 3600000, VERDICT_AMBIGUOUS);
+	assert_int_equal(g->open_since_ms, 3600000);
+	probe(g, 3620000, VERDICT_AMBIGUOUS);
+	assert_int_equal(g->open_since_ms, 3600000);
+}
+
 /* A gateway that lost what is behind it: each POST is answered 404, and the list that would confirm it fails. */
 static void
 a_404_without_a_list_is_a_failure(void **state)
@@ -440,6 +455,7 @@ main(void)
 		TEST(the_one_call_that_was_not_made_is_the_next_ones_right),
 		TEST(the_later_of_both_waits_counts),
 		TEST(a_probe_is_told_to_wait_too),
+		TEST(after_a_long_silence_it_has_only_just_opened),
 		TEST(a_404_without_a_list_is_a_failure),
 		TEST(a_404_that_a_list_confirms_is_none),
 		TEST(tickets_lists_wait_for_the_breaker_and_for_retry_after),
