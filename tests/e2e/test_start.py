@@ -27,6 +27,8 @@ def make_topics(kafka, prefix, **changed):
     ]
     for done in admin.create_topics(topics).values():
         done.result(30)
+    # A broker tells of new topics a moment later.
+    until("the topics are known", lambda: {t.topic for t in topics} <= set(admin.list_topics(timeout=10).topics))
 
 
 class Started:
