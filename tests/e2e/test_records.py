@@ -140,6 +140,7 @@ WRONG_HEADERS = {
 }
 
 
+@pytest.mark.mock  # the broker plays no part in it
 @pytest.mark.parametrize("name", WRONG_HEADERS)
 def test_a_wrong_header_is_named_and_the_id_stays_free(shared, r, name):
     spoil, cause, words = WRONG_HEADERS[name]

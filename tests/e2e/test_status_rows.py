@@ -262,9 +262,10 @@ def test_too_old_to_know(shared, r):
     told(shared, r, old, "PAST_WINDOW", details={})  # it is asked for before the key's expiry
 
 
-# ---- told by the clusters ------------------------------------------------------------------------------------------
+# ---- told by the clusters (the broker plays no part in it) ----------------------------------------------------------
 
 
+@pytest.mark.mock
 @pytest.mark.row("TARGET_RETIRED")
 def test_a_cluster_that_is_being_retired(shared, r):
     told(shared, r, r.create(a_description(), cluster="retired"), "TARGET_RETIRED", "cluster retired", details={})
@@ -274,6 +275,7 @@ def fails(shared, request, **fault):
     shared.sandbox.fault({"description": request.message.description, "times": -1, **fault})
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_REJECTED")
 def test_refused_for_good(shared, r):
     request = r.create(a_description())
@@ -282,6 +284,7 @@ def test_refused_for_good(shared, r):
     told(shared, r, request, "UPSTREAM_REJECTED", replayed=True)
 
 
+@pytest.mark.mock
 @pytest.mark.row("TARGET_NOT_FOUND")
 @pytest.mark.verdict("listed", "200")
 def test_a_404_that_the_list_confirms(shared, r):
@@ -293,6 +296,7 @@ def test_a_404_that_the_list_confirms(shared, r):
     assert shared.sandbox.calls("list", cluster) == 1
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_CONFLICT")
 def test_a_409_that_the_list_does_not_explain(shared, r):
     request, cluster = r.create(a_description(), cluster="conflict"), shared.cluster_id("conflict")
@@ -302,6 +306,7 @@ def test_a_409_that_the_list_does_not_explain(shared, r):
     assert [a.fate for a in shared.audit().done(request.id).closed.values()] == [journal_pb.REFUSED] * 3
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_AUTH")
 @pytest.mark.parametrize("status, cluster", [(401, "unauthorized"), (403, "forbidden")])
 def test_a_credential_that_is_refused_until_the_deadline(shared, r, status, cluster):
@@ -311,6 +316,7 @@ def test_a_credential_that_is_refused_until_the_deadline(shared, r, status, clus
     assert reply.message.attempts == len(shared.sandbox.posts(request.message.description)) >= 1
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_THROTTLED")
 def test_asked_to_slow_down_until_the_deadline(shared, r):
     request = r.create(a_description(), cluster="throttled", life_s=2)
@@ -319,6 +325,7 @@ def test_asked_to_slow_down_until_the_deadline(shared, r):
     assert reply.message.attempts == 1
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_UNREACHABLE")
 def test_failing_until_the_deadline(shared, r):
     request = r.create(a_description(), cluster="failing", life_s=2)
@@ -332,6 +339,7 @@ def test_failing_until_the_deadline(shared, r):
     }
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_UNREACHABLE")
 def test_no_answer_until_the_deadline(shared, r):
     request = r.create(a_description(), cluster="silent", life_s=2)
@@ -344,6 +352,7 @@ def test_no_answer_until_the_deadline(shared, r):
     assert len(shared.audit().orphans(request.message.description)) == 1
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_UNREACHABLE")
 def test_nobody_listens(shared, r):
     request = r.create(a_description(), cluster="dark", life_s=2)
@@ -351,6 +360,7 @@ def test_nobody_listens(shared, r):
     assert shared.audit().done(request.id).closed == {}  # what was certainly not sent needs no closing
 
 
+@pytest.mark.mock
 @pytest.mark.row("NOT_STARTED")
 def test_a_deadline_that_had_passed_before_it_came(shared, r):
     message = r.create(a_description()).message
@@ -361,6 +371,7 @@ def test_a_deadline_that_had_passed_before_it_came(shared, r):
     told(shared, r, r.sign("CreateToken", message), "NOT_STARTED", when, details={})
 
 
+@pytest.mark.mock
 @pytest.mark.row("NOT_STARTED")
 def test_a_deadline_that_passes_in_the_line_before_the_cluster(shared, r):
     """One is told to wait, and the whole cluster waits along."""
@@ -372,6 +383,7 @@ def test_a_deadline_that_passes_in_the_line_before_the_cluster(shared, r):
     check(r.wait(first), "UPSTREAM_THROTTLED")
 
 
+@pytest.mark.mock
 @pytest.mark.row("UPSTREAM_AMBIGUOUS")
 def test_five_attempts_without_a_word(shared, r):
     """Each of them made a token that nobody has; all are closed, so that they can be found."""
