@@ -94,7 +94,7 @@ CASES = [
     breaks("reset", True, at="body"),
     *(status(n, "ambiguous", commit=commit) for n in (408, 500, 502, 503, 504) for commit in (False, True)),
     *(status(n, "ambiguous", OTHER_5XX) for n in (505, 507, 599)),
-    *(status(n, "ambiguous", UNNAMED) for n in (402, 410, 418)),
+    *(status(n, "ambiguous", UNNAMED) for n in (402, 406, 410, 418)),
     answers("delay", LOST, status=202),
     answers("delay", LOST, status=204, answer=""),
     answers("bad_json", "cut", why="not JSON"),
