@@ -20,7 +20,7 @@ from requester import MARKER, journal_pb
 pytestmark = pytest.mark.mock
 
 AGAIN = "an attempt ended without a token; another follows"
-AT_ONE_CLUSTER = 3  # the breaker opens at the fifth failure in a row
+AT_ONE_CLUSTER = 4  # the breaker opens at the fifth failure in a row
 DEAF_LIFE_S = 8  # of a request to where nothing can be sent: longer than a connection may take
 
 # verdict -> what the closed attempt is known as, and how the request ends
