@@ -36,6 +36,14 @@ struct dispatch {
 	struct job *jobs, **last_job;   /* of this turn */
 };
 
+static void
+show(struct line *l)
+{
+	metrics_set(l->in_flight, l->gate.in_flight);
+	metrics_set(l->limit, (int64_t)l->gate.limit);
+	metrics_set(l->breaker, l->gate.breaker != GATE_CLOSED);
+}
+
 struct dispatch *
 dispatch_new(const struct config *c, struct pool *pool)
 {
@@ -58,6 +66,7 @@ dispatch_new(const struct config *c, struct pool *pool)
 		l->limit = metrics_at(METRIC_CONCURRENCY, c->clusters[i].name, NULL);
 		l->breaker = metrics_at(METRIC_BREAKER_OPEN, c->clusters[i].name, NULL);
 		l->shut_gauge = metrics_at(METRIC_CLUSTER_SHUT, c->clusters[i].name, NULL);
+		show(l);
 	}
 	return d;
 }
@@ -101,14 +110,6 @@ dispatch_withdraw(struct dispatch *d, struct ticket *t)
 		t->line_next = NULL;
 		return;
 	}
-}
-
-static void
-show(struct line *l)
-{
-	metrics_set(l->in_flight, l->gate.in_flight);
-	metrics_set(l->limit, (int64_t)l->gate.limit);
-	metrics_set(l->breaker, l->gate.breaker != GATE_CLOSED);
 }
 
 bool

@@ -31,6 +31,9 @@
 #include "workers/management_api.h"
 #include "workers/upstream.h"
 
+/* Far above any answer, a gateway's page too: whoever sends more never ends. */
+#define ANSWER_BYTES_MOST ((size_t)2 * 1024 * 1024)
+
 struct call *
 call_new(struct bodies *bodies)
 {
@@ -104,6 +107,11 @@ take_in(struct call *c, const void *data, size_t bytes)
 		if (list_scan_feed(c->scan, data, bytes) == 0)
 			return true;
 		c->why = list_scan_why(c->scan);
+		return false;
+	}
+	c->arrived_bytes += bytes;
+	if (c->arrived_bytes > ANSWER_BYTES_MOST) {
+		c->why = "the answer did not end where any answer does";
 		return false;
 	}
 	if (c->body == NULL)
@@ -244,6 +252,7 @@ call_begin(struct call *c, struct upstream *u, struct job *job)
 	c->upstream = u;
 	c->credential = upstream_credential(u, clock_boot_ms());
 	c->began_us = clock_boot_us();
+	c->arrived_bytes = 0;
 	empty(job);
 	if (prepare(c, &e) == 0)
 		return 0;

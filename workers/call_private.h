@@ -26,6 +26,7 @@ struct call {
 	struct list_scan *scan;                 /* LIST: reads a 200 while it streams */
 	char *post;
 	uint64_t began_us;
+	size_t arrived_bytes;                   /* of the answer, dropped ones too */
 	const char *why;                        /* we ended it ourselves: the reason; NULL: we did not */
 	char curl_says[CURL_ERROR_SIZE];
 };

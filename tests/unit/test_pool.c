@@ -616,6 +616,22 @@ an_endless_body_fills_no_memory(void **state)
 	assert_string_equal(r->job.message, "400 Bad Request");
 }
 
+/* Nobody waits 15 s for the end of what has none. */
+static void
+an_answer_without_an_end_is_cut(void **state)
+{
+	static char endless[3 * 1024 * 1024] = "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n";
+	static const struct step steps[] = { { endless, false } };
+	struct rig *r = *state;
+	uint64_t began = clock_boot_ms();
+
+	memset(endless + strlen(endless), ' ', sizeof(endless) - 1 - strlen(endless));
+	server_script(r->server, steps, 1);
+	expect(run(r, a_create()), VERDICT_AMBIGUOUS, true);
+	assert_string_equal(r->job.message, "the answer did not end where any answer does");
+	assert_true(clock_boot_ms() - began < 10000);
+}
+
 static void
 silence_ends_at_not_after(void **state)
 {
@@ -860,6 +876,7 @@ main(void)
 		TEST(a_connection_that_dies_is_ambiguous),
 		TEST(a_body_of_another_length_is_ambiguous),
 		TEST(an_endless_body_fills_no_memory),
+		TEST(an_answer_without_an_end_is_cut),
 		TEST(silence_ends_at_not_after),
 		TEST(a_list_may_take_longer_than_a_call),
 		TEST(too_little_time_is_no_call),
