@@ -26,6 +26,10 @@ static void
 settle(char text[ERR_TEXT_BYTES])
 {
 	text[text_cut(span_str(text), ERR_TEXT_BYTES - 4).bytes] = '\0';
+	if (!text_is_utf8(span_str(text)))
+		for (char *p = text; *p != '\0'; p++)
+			if ((unsigned char)*p >= 0x80)
+				*p = '?';
 	for (char *p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "service/base/err.h"
+#include "service/base/text.h"
 
 struct complaint {
 	char what[200];
@@ -33,6 +34,7 @@ hear(cyaml_log_t level, void *context, const char *format, va_list args)
 
 	(void)level;
 	(void)vsnprintf(line, sizeof(line), format, args);
+	line[text_cut(span_str(line), sizeof(line) - 4).bytes] = '\0';  /* where a character ends */
 	line[strcspn(line, "\n")] = '\0';
 	if (strncmp(text, module, strlen(module)) == 0)
 		text += strlen(module);

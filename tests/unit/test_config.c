@@ -125,6 +125,31 @@ clusters_are_found_by_name_and_by_ids(void **state)
 	config_free(c);
 }
 
+/* A key that is longer than a sentence, in letters of two, three and four bytes: it is cut between two of them. */
+static void
+a_long_key_is_cut_as_text(void **state)
+{
+	static const char *const letters[] = { "\u00e9", "\u20ac", "\U0001d11e" };
+	char key[1200];
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		for (size_t shift = 0; shift < 4; shift++) {
+			(void)snprintf(key, sizeof(key), "%.*s", (int)shift, "xxxx");
+			while (strlen(key) < 600)
+				strcat(key, letters[i]);
+			strcat(key, ": 1\ninstance:");
+
+			char *text = changed("instance:", key);
+
+			assert_null(load_text(text, &e));
+			assert_true(text_is_utf8(span_str(e.text)));
+			assert_non_null(strstr(e.text, letters[i]));
+			free(text);
+		}
+}
+
 static void
 what_is_said_of_records(void **state)
 {
@@ -364,6 +389,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_what_it_means),
 		cmocka_unit_test(clusters_are_found_by_name_and_by_ids),
+		cmocka_unit_test(a_long_key_is_cut_as_text),
 		cmocka_unit_test(what_is_said_of_records),
 		cmocka_unit_test(bad_files_are_refused_by_name),
 		cmocka_unit_test(what_the_protocol_owns_is_refused),
