@@ -166,7 +166,7 @@ fetch_token(const struct invocation *v, enum fetch_mode mode, const struct profi
 	struct waiting w = {
 		.v = v, .mode = mode, .profile = p, .request = request, .deliver = d,
 		.expected = { .request = request, .box = box, .service_keys = p->service_keys,
-		    .n_service_keys = p->n_service_keys },
+		    .n_service_keys = p->n_service_keys, .partitions = p->partitions },
 		.since_boot_ms = clock_boot_ms(),
 	};
 	const struct kafka_exchange x = {

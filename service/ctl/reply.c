@@ -7,7 +7,7 @@
  * the very record we sent (the digest); and no token is believed unless the box's own words about
  * its context are ours, because a sealed box says nothing about who sealed it or what for. What
  * fails is no error but noise: the genuine reply may be the next record. Every reason to ignore has
- * a sentence, for --debug.
+ * a sentence, for --debug. An error is an error, whatever lies beside it: its box stays shut.
  *
  * The token is decrypted, decoded and kept in one block of guarded memory. Nothing here prints,
  * waits or remembers.
@@ -16,16 +16,22 @@
 
 #include <sodium.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "service/base/murmur2.h"
 #include "service/base/secret.h"
 #include "service/base/text.h"
 #include "service/frame.h"
 #include "service/status.h"
 #include "service/ctl/profile.h"
 
-#define MARKER " [tokend/1:"
+#define REPLY_INDEX 3                   /* CreateTokenReply is the fourth message of its file */
 #define EXPIRY_SLACK_SECONDS 1          /* InfluxDB may round */
+#define TOKEN_LEAST 64
+#define TOKEN_MOST 1024
+#define UUID_BYTES 36
+#define DESCRIPTION_ROOM 512            /* 200 that were asked for, and a marker */
 
 /* To what any type is aligned to. Guarded memory ends at a page's end: it begins aligned only when
  * its size is such a multiple. */
@@ -112,14 +118,20 @@ believe(const struct reply_expected *e, const struct record *record, struct repl
 	Tokend__V1__CreateTokenReply *m;
 	struct frame frame;
 
-	if (!read_signature(record, signature) || frame_open(record->value, &frame) != 0 ||
+	if (frame_open(record->value, &frame) != 0 || (frame.present && frame.message_index != REPLY_INDEX)) {
+		ignore(r, "its frame is broken, or is another message's");
+		return NULL;
+	}
+	if (!read_signature(record, signature) ||
 	    !signed_by_service(e, frame.body, signature)) {
 		ignore(r, "it is not signed by any service key of the profile");
 		return NULL;
 	}
 	m = tokend__v1__create_token_reply__unpack(NULL, frame.body.bytes, frame.body.data);
-	if (m == NULL || m->status == NULL)
+	if (m == NULL)
 		ignore(r, "it is signed and cannot be decoded");
+	else if (m->status == NULL)             /* whose absent code would read as OK */
+		ignore(r, "it is signed and has no status");
 	else if (strcmp(m->request_id, ours->request_id) != 0)
 		ignore(r, "it answers another request");
 	else if (!span_equal(span_of(m->request_digest.data, m->request_digest.len), span_of(e->request->digest,
@@ -140,7 +152,7 @@ expiry_fits(const Google__Protobuf__Timestamp *asked, const Google__Protobuf__Ti
 	if (asked == NULL || got == NULL)
 		return asked == got;
 	return got->seconds >= asked->seconds - EXPIRY_SLACK_SECONDS &&
-	    got->seconds <= asked->seconds + EXPIRY_SLACK_SECONDS;
+	    got->seconds <= asked->seconds + EXPIRY_SLACK_SECONDS - (got->nanos > 0);
 }
 
 static bool
@@ -153,27 +165,50 @@ target_fits(const Tokend__V1__Target *asked, const Tokend__V1__TokenSecret *s)
 	    (asked->cluster_id[0] == '\0' || strcmp(asked->cluster_id, s->cluster_id) == 0);
 }
 
+/* Ours, then the service's marker, of which we know all but the attempt's UUID, and nothing behind it. */
 static bool
-description_fits(const char *asked, const char *got)
+description_fits(const struct reply_expected *e, const char *got)
 {
-	size_t bytes = strlen(asked);
+	const Tokend__V1__CreateTokenRequest *ours = e->request->message;
+	char known[DESCRIPTION_ROOM];
+	size_t bytes = (size_t)snprintf(known, sizeof(known), "%s [tokend/1:%s:%s:%d:", ours->description,
+	    ours->service_id, ours->principal, (int)murmur2_partition(span_str(ours->request_id), e->partitions));
 
-	return strncmp(got, asked, bytes) == 0 && strncmp(got + bytes, MARKER, strlen(MARKER)) == 0;
+	if (bytes >= sizeof(known) || strncmp(got, known, bytes) != 0)
+		return false;
+	got += bytes;
+	return strlen(got) == UUID_BYTES + 1 && text_is_uuid(span_of(got, UUID_BYTES)) && got[UUID_BYTES] == ']';
 }
 
 /* What is printed on a terminal, and pasted into a configuration, is printable ASCII in one word. */
 static bool
-is_word(const char *text)
+is_token(const char *text)
 {
+	size_t bytes = strlen(text);
+
 	for (const char *p = text; *p != '\0'; p++)
 		if (*p <= ' ' || *p > '~')
 			return false;
-	return text[0] != '\0';
+	return bytes >= TOKEN_LEAST && bytes <= TOKEN_MOST;
+}
+
+/* What the service calls the key that the request names, or brings along; NULL: it does neither. */
+static const char *
+recipient_id(const Tokend__V1__Recipient *recipient, char room[KEYS_FINGERPRINT_ROOM])
+{
+	const ProtobufCBinaryData *key;
+
+	if (recipient != NULL && recipient->key_case == TOKEND__V1__RECIPIENT__KEY_KEY_ID)
+		return recipient->key_id;
+	if (recipient == NULL || recipient->key_case != TOKEND__V1__RECIPIENT__KEY_INLINE_KEY)
+		return NULL;
+	key = &recipient->inline_key->public_key;
+	return key->len == KEYS_BYTES ? keys_fingerprint(key->data, room) : NULL;
 }
 
 /* NULL, or what is not ours in the box. */
 static const char *
-foreign(const struct reply_expected *e, const Tokend__V1__TokenSecret *s)
+foreign(const struct reply_expected *e, const char *key_id, const Tokend__V1__TokenSecret *s)
 {
 	const Tokend__V1__CreateTokenRequest *ours = e->request->message;
 
@@ -184,17 +219,17 @@ foreign(const struct reply_expected *e, const Tokend__V1__TokenSecret *s)
 	if (!span_equal(span_of(s->request_fingerprint.data, s->request_fingerprint.len),
 	    span_of(e->request->fingerprint, DSSE_HASH_BYTES)))
 		return "its box names other bytes than were signed";
-	if (strcmp(s->recipient_key_id, ours->recipient->key_id) != 0)
+	if (strcmp(s->recipient_key_id, key_id) != 0)
 		return "its box names another box key";
 	if (!target_fits(ours->target, s))
 		return "its box names another cluster";
-	if (!description_fits(ours->description, s->description))
+	if (!description_fits(e, s->description))
 		return "its box names another description";
 	if (!request_permissions_equal(s->permissions, s->n_permissions, ours->permissions, ours->n_permissions))
 		return "its box names other permissions";
 	if (!expiry_fits(ours->expires_at, s->expires_at))
 		return "its box names another expiry";
-	if (!is_word(s->token_id) || !is_word(s->access_token))
+	if (!text_is_uuid(span_str(s->token_id)) || !is_token(s->access_token))
 		return "its box holds no token";
 	return NULL;
 }
@@ -205,12 +240,16 @@ open_box(const struct reply_expected *e, struct reply *r)
 {
 	const ProtobufCBinaryData *box = &r->message->sealed_token;
 	ProtobufCAllocator allocator = { bump_alloc, bump_free, NULL };
+	char id_room[KEYS_FINGERPRINT_ROOM];
+	const char *key_id = recipient_id(e->request->message->recipient, id_room);
 	struct bump bump;
 	size_t bytes, room;
 
+	if (key_id == NULL)
+		return "the request names no key to seal to";
 	if (r->message->suite != TOKEND__V1__SUITE__SEALEDBOX_X25519 || box->len <= crypto_box_SEALBYTES)
 		return "it holds no box of a kind that can be opened";
-	if (strcmp(r->message->recipient_key_id, e->request->message->recipient->key_id) != 0)
+	if (strcmp(r->message->recipient_key_id, key_id) != 0)
 		return "it is sealed to another key";
 	bytes = box->len - crypto_box_SEALBYTES;
 	room = ROUND_UP(bytes) + DECODED_ROOM(ROUND_UP(bytes));
@@ -224,7 +263,7 @@ open_box(const struct reply_expected *e, struct reply *r)
 	bump.end = r->guarded + room;
 	allocator.allocator_data = &bump;
 	r->secret = tokend__v1__token_secret__unpack(&allocator, bytes, r->guarded);
-	return r->secret != NULL ? foreign(e, r->secret) : "what its box holds cannot be decoded";
+	return r->secret != NULL ? foreign(e, key_id, r->secret) : "what its box holds cannot be decoded";
 }
 
 void

@@ -5,6 +5,7 @@
 #define TOKEND_CTL_REPLY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "service/record.h"
 #include "service/ctl/keys.h"
@@ -17,13 +18,14 @@ struct reply_expected {
 	const struct signed_request *request;
 	const struct profile_service_key *service_keys;  /* pinned: nobody else is believed */
 	size_t n_service_keys;
-	const struct keys *box;                          /* of request->message->recipient->key_id */
+	const struct keys *box;                          /* of request->message->recipient */
+	int32_t partitions;                              /* of each topic, >= 1: the box names the request's home */
 };
 
 enum reply_verdict {
 	REPLY_OTHERS,                   /* another request's */
 	REPLY_IGNORED,                  /* bears our ID and does not verify: whoever wrote it, go on waiting */
-	REPLY_REFUSED,                  /* genuine; message->status says no */
+	REPLY_REFUSED,                  /* genuine; message->status says no. A box beside it is never opened */
 	REPLY_OPENED                    /* genuine, opened, and every word of its context is ours */
 };
 

@@ -156,7 +156,8 @@ run(struct invocation *v)
 		status = output_usage("%s", e.text);
 	} else {
 		const struct reply_expected expected = { .request = &o.request, .box = &o.box,
-			.service_keys = o.profile->service_keys, .n_service_keys = o.profile->n_service_keys };
+			.service_keys = o.profile->service_keys, .n_service_keys = o.profile->n_service_keys,
+			.partitions = o.profile->partitions };
 
 		reply_judge(&expected, &o.record, &r);
 		status = report(v, &o, &r);

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from nacl.exceptions import BadSignatureError, CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.signing import VerifyKey
@@ -28,6 +30,8 @@ from protos import token_pb2 as pb
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "vectors"
 FILES = sorted(p.name for p in FOLDER.glob("*.json"))
 SEALED = 48  # what a sealed box adds
+REPLY_INDEX = [3]  # CreateTokenReply in its file
+UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def load(name):
@@ -67,7 +71,7 @@ def test_the_readme_explains_every_file_and_member():
         if isinstance(value, dict):
             for k, v in value.items():
                 yield k
-                if k not in ("fields", "policy", "partitions", "headers", "clusters", "topics"):
+                if k not in ("fields", "secret", "policy", "partitions", "headers", "clusters", "topics"):
                     yield from members(v)
         elif isinstance(value, list):
             for v in value:
@@ -116,9 +120,10 @@ def decoded_signature(text):
     return raw if len(raw) == 64 and base64.b64encode(raw).decode() == text else None
 
 
-def unframed(value):
+def frame(value):
+    """Which message the frame says it is, None without a frame, and what follows it; or None where it is broken."""
     if value[:1] != b"\0":
-        return value
+        return None, value
     at = 5
 
     def number():
@@ -133,11 +138,15 @@ def unframed(value):
 
     try:
         length = number()
-        if length < 0 or any(number() < 0 for _ in range(length)):
-            return None
+        index = [number() for _ in range(length)]
     except IndexError:
         return None
-    return value[at:]
+    return None if length < 0 or any(n < 0 for n in index) else (index or [0], value[at:])
+
+
+def unframed(value):
+    opened = frame(value)
+    return opened and opened[1]
 
 
 def mapping(message):
@@ -155,13 +164,16 @@ def insist(condition, because):
 
 def believe(request, record):
     """What a reply to a CreateToken says, and the TokenSecret or None; NotBelieved(because)."""
-    value, signature = unframed(bytes.fromhex(record["value"])), header(record, "tokend-signature")
+    opened, signature = frame(bytes.fromhex(record["value"])), header(record, "tokend-signature")
+    insist(opened and opened[0] in (None, REPLY_INDEX), "frame")
+    value = opened[1]
     raw = None if signature is None else decoded_signature(signature)
     media_type = "application/vnd.tokend.v1.CreateTokenReply+protobuf"
     insist(raw and any(signed_by(key, media_type, value, raw) for key in PINNED), "signature")
     reply, asked = pb.CreateTokenReply.FromString(value), pb.CreateTokenRequest.FromString(
         bytes.fromhex(request["body"])
     )
+    insist(reply.HasField("status"), "status")
     insist(record["key"] == reply.request_id == asked.request_id, "request")
     insist(reply.request_digest == bytes.fromhex(request["request_digest"]), "digest")
     nobody = reply.principal == "" and reply.status.code != 0 and reply.status.about == pb.RECORD
@@ -193,6 +205,8 @@ def in_context(request, asked, secret, key_id):
             and (c["account_id"], c["cluster_id"]) == (asked.target.account_id, asked.target.cluster_id)
         )
     )
+    home = next(r["record"]["partition"] for r in REQUESTS if r["record"]["key"] == asked.request_id)
+    known = f"{asked.description} [tokend/1:{asked.service_id}:{asked.principal}:{home}:"
     return (
         secret.service_id == asked.service_id
         and secret.request_id == asked.request_id
@@ -201,11 +215,12 @@ def in_context(request, asked, secret, key_id):
         and {k: getattr(secret, k) for k in ("account_id", "cluster_id")}
         == {k: cluster[k] for k in ("account_id", "cluster_id")}
         and secret.cluster == cluster["name"]
-        and secret.description.startswith(asked.description + " [tokend/1:")
+        and re.fullmatch(re.escape(known) + UUID + r"\]", secret.description)
         and list(secret.permissions) == list(asked.permissions)
         and secret.HasField("expires_at") == asked.HasField("expires_at")
-        and abs(secret.expires_at.seconds - asked.expires_at.seconds) <= 1
-        and bool(secret.token_id and secret.access_token)
+        and abs(secret.expires_at.ToNanoseconds() - asked.expires_at.ToNanoseconds()) <= 10**9
+        and re.fullmatch(UUID, secret.token_id)
+        and re.fullmatch("[!-~]{64,1024}", secret.access_token)
     )
 
 
@@ -286,6 +301,27 @@ def test_every_reply_to_a_create_is_believed():
             assert secret is None or mapping(secret) == BOX_BY_NAME[v["box"]]["fields"]
             opened, refused = opened + (secret is not None), refused + (reply.status.code != 0)
     assert opened and refused
+
+
+@each(load("odd_replies"))
+def test_odd_reply_is_believed(v):
+    reply, secret = believe(BY_NAME[v["request"]], v["record"])
+    assert mapping(reply) == v["fields"]
+    assert (secret and mapping(secret)) == v["secret"]
+    assert (reply.status.code == 0) == (secret is not None)
+
+
+def test_odd_replies_are_odd():
+    """A vector that had lost what it is about would prove nothing."""
+    odd = {v["name"]: pb.CreateTokenReply.FromString(bytes.fromhex(v["record"]["value"])) for v in load("odd_replies")}
+    box = SealedBox(PrivateKey(BOX_SECRETS["t-box1"]))
+    grown, refusal = odd["newer-fields"], odd["newer-refusal"]
+    secret = pb.TokenSecret.FromString(box.decrypt(grown.sealed_token))
+    for m in (grown, grown.status, secret, refusal, refusal.status):
+        assert {f.field_number for f in UnknownFieldSet(m)} == {99, 100}
+    assert odd["newer-refusal"].status.retry not in pb.Retry.values()
+    assert odd["newer-about"].status.about not in pb.About.values()
+    assert box.decrypt(odd["error-with-box"].sealed_token).hex() == BOX_BY_NAME["box-whole"]["plaintext"]
 
 
 def test_no_reply_answers_another_request():
@@ -401,7 +437,8 @@ def test_partition(v, librdkafka):
 @each(load("frames")["good"])
 def test_frame(v):
     value = bytes.fromhex(v["value"])
-    assert unframed(value).hex() == v["body"]
+    index, body = frame(value)
+    assert (index, body.hex()) == (v["message_index"], v["body"])
     assert v["schema_id"] is None or int.from_bytes(value[1:5], "big") == v["schema_id"]
 
 

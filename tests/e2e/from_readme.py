@@ -212,7 +212,8 @@ def sign(me, request):
 
 
 class Ignored(Exception):
-    """A record that must not end the waiting. `because`: signature, request, digest, principal, box or context."""
+    """A record that must not end the waiting. `because`: frame, signature, status, request, digest, principal, box or
+    context."""
 
     def __init__(self, because, what):
         super().__init__(f"{because}: {what}")
@@ -227,7 +228,9 @@ class Answer:
 
 def judge(deployment, me, sent, headers, value):
     """The Answer that this record of the reply topic is to the one that was sent; or Ignored."""
-    reply = signed_by_the_service(deployment, headers, value)
+    reply = signed_by_the_service(deployment, headers, unframed_reply(value))
+    if not reply.HasField("status"):
+        raise Ignored("status", "none, which would read as OK")
     if reply.request_id != sent.key.decode():
         raise Ignored("request", reply.request_id)
     if reply.request_digest != sent.digest():
@@ -244,7 +247,17 @@ def judge(deployment, me, sent, headers, value):
     return Answer(reply, secret)
 
 
-def signed_by_the_service(deployment, headers, value):
+def unframed_reply(value):
+    try:
+        index, body = unframe(value or b"")
+    except ValueError as e:
+        raise Ignored("frame", f"broken: {e}") from None
+    if index not in (None, REPLY_INDEX):
+        raise Ignored("frame", f"of message {index}")
+    return body
+
+
+def signed_by_the_service(deployment, headers, body):
     found = collections.defaultdict(list)
     for name, content in headers or []:
         found[name].append(content or b"")
@@ -254,12 +267,6 @@ def signed_by_the_service(deployment, headers, value):
     key = deployment.service_keys.get(ids[0].decode(errors="replace"))
     if key is None:
         raise Ignored("signature", f"{ids[0]} is not pinned")
-    try:
-        index, body = unframe(value or b"")
-    except ValueError as e:
-        raise Ignored("signature", f"a broken frame: {e}") from None
-    if index not in (None, REPLY_INDEX):
-        raise Ignored("signature", f"message {index} in the frame")
     if not verify(key, "CreateTokenReply", body, signatures[0]):
         raise Ignored("signature", f"not {ids[0]}'s")
     try:
@@ -322,15 +329,17 @@ class Next(enum.Enum):
     NEW_LATER = "later, under a new ID"
     NEW_MENDED = "mend the request, then take a new ID"
     PERSON = "the ID may hold a token: a person decides before a new one is taken"
-    STOP = "it will not help until somebody has changed something"
+    STOP = "tell a person: it will not help until somebody has changed something"
 
 
 def next_step(status):
     """By about and retry alone; what this version does not know is no reason to go on."""
-    outcome, record = status.about == pb.OUTCOME, status.about == pb.RECORD
+    outcome = status.about == pb.OUTCOME
+    if status.about not in (pb.OUTCOME, pb.RECORD):
+        return Next.STOP
     if status.retry == pb.SAME_RECORD:
         return Next.SAME_MENDED
-    if status.retry == pb.LATER and (outcome or record):
+    if status.retry == pb.LATER:
         return Next.NEW_LATER if outcome else Next.SAME_LATER
     if status.retry == pb.NEW_ID:
         return Next.NEW_MENDED if outcome else Next.PERSON

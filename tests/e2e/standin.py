@@ -21,6 +21,7 @@ SODIUM = ctypes.CDLL(ctypes.util.find_library("sodium"))
 REQUEST_TYPE = b"application/vnd.tokend.v1.CreateTokenRequest+protobuf"
 REPLY_TYPE = b"application/vnd.tokend.v1.CreateTokenReply+protobuf"
 OUTCOME, RECORD = 1, 2
+ATTEMPT = "6a3d2b1c-0000-4000-8000-000000000002"
 
 
 def pae(kind, body):
@@ -185,9 +186,10 @@ class Service:
     def created(self, request, token, key=None, **spoilt):
         secret = field(1, self.service_id) + field(2, request.request_id) + field(3, fingerprint(request.body))
         secret += field(4, request.box_key_id) + field(5, spoilt.get("cluster", "main"))
-        secret += field(8, spoilt.get("description", request.description) + " [tokend/1:tokend:telemetry:0:uuid]")
+        marker = f"[tokend/1:tokend:telemetry:{request.partition}:{ATTEMPT}]"
+        secret += field(8, f"{spoilt.get('description', request.description)} {marker}")
         secret += b"".join(field(9, p) for p in request.permissions)
-        secret += field(10, "6a3d2b1c-0000-4000-8000-000000000001") + field(11, token)
+        secret += field(10, "6a3d2b1c-0000-4000-8000-000000000001") + field(11, token.ljust(64, "-"))  # none is shorter
         secret += field(12, field(1, int(time.time()))) + field(13, request.expires_at)
         return self.sign(self.reply(request, box=seal(secret, self.box_public), **spoilt), key)
 

@@ -149,6 +149,25 @@ def test_replies_to_other_methods(v):
         judged(create, v["record"])
 
 
+@each(VECTORS["odd_replies"])
+def test_odd_replies(v):
+    """What no version sends yet is believed; what of it no program can know is for a person."""
+    answer = judged(v["request"], v["record"])
+    assert MessageToDict(answer.reply, preserving_proto_field_name=True) == v["fields"]
+    assert (answer.secret and MessageToDict(answer.secret, preserving_proto_field_name=True)) == v["secret"]
+    assert answer.secret is not None or from_readme.next_step(answer.reply.status) is Next.STOP
+
+
+def test_what_no_program_knows():
+    """Every pair that the table of errors does not tell of ends with a person, before a new ID above all."""
+    for about in (0, 1, 2, 3):
+        for retry in (0, 1, 2, 3, 4, 5):
+            step = from_readme.next_step(pb.Status(code=3, about=about, retry=retry))
+            if about not in (pb.OUTCOME, pb.RECORD) or retry not in (pb.SAME_RECORD, pb.NEW_ID, pb.LATER):
+                assert step is Next.STOP
+            assert about == pb.OUTCOME or step not in (Next.NEW_LATER, Next.NEW_MENDED)
+
+
 @each(VECTORS["bad_replies"])
 def test_bad_replies(v):
     with pytest.raises(Ignored) as e:

@@ -13,7 +13,7 @@ from standin import Service, StandIn
 
 BUILD = os.environ.get("TOKEND_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release"))
 TOKENCTL = os.path.abspath(os.path.join(BUILD, "tokenctl"))
-TOKEN = "apiv1_the-only-genuine-token-0123456789"
+TOKEN = "apiv1_the-only-genuine-token-0123456789" + 25 * "-"  # 64 characters: none is shorter
 ACCOUNT, CLUSTER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
 

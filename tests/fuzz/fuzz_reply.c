@@ -9,8 +9,8 @@
  * with the pinned key: so an input is what a faulty service could say.
  *
  * Promises: what no pinned key signed is never believed. What is opened names our request, our key, our
- * cluster and our permissions in our order, and its token is one printable word. What is refused carries a
- * status that says no. */
+ * cluster and our permissions in our order, bears the whole marker, and its token is one printable word. What is
+ * refused carries a status that says no. */
 #include "tests/fuzz/harness.h"
 
 #include <sodium.h>
@@ -27,6 +27,8 @@
 #define NO_DIGEST 4
 #define NO_BOX 8
 #define FRAME 16
+#define PARTITIONS 4
+#define MARKED "orders writer [tokend/1:tokens:" HARNESS_PRINCIPAL ":3:"    /* 3: where HARNESS_ID lives */
 #define DIGEST_TAG (3 << 3 | 2)
 #define BOX_TAG (7 << 3 | 2)
 
@@ -156,8 +158,10 @@ check_opened(const struct reply *r)
 	HOLDS(s->n_permissions == 1 && s->permissions[0]->action == TOKEND__V1__ACTION__READ &&
 	    strcmp(s->permissions[0]->database, "telemetry_a") == 0);
 	HOLDS(s->expires_at != NULL && llabs(s->expires_at->seconds - (HARNESS_NOW + 86400)) <= 1);
-	HOLDS(s->access_token[0] != '\0' && harness_printable(s->access_token) && strchr(s->access_token, ' ') == NULL);
-	HOLDS(s->token_id[0] != '\0' && harness_printable(s->token_id));
+	HOLDS(strncmp(s->description, MARKED, strlen(MARKED)) == 0 && strlen(s->description) == strlen(MARKED) + 37);
+	HOLDS(strlen(s->access_token) >= 64 && strlen(s->access_token) <= 1024);
+	HOLDS(harness_printable(s->access_token) && strchr(s->access_token, ' ') == NULL);
+	HOLDS(strlen(s->token_id) == 36 && harness_printable(s->token_id));
 }
 
 static void
@@ -187,7 +191,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	char base64[89];
 	struct header header = { span_str("tokend-signature"), { 0 } };
 	struct record record = { .key = span_str(HARNESS_ID), .value = whole, .headers = &header, .n_headers = 1 };
-	struct reply_expected expected = { &requester()->request, &requester()->service_key, 1, &requester()->box };
+	struct reply_expected expected = { .request = &requester()->request, .service_keys = &requester()->service_key,
+		.n_service_keys = 1, .box = &requester()->box, .partitions = PARTITIONS };
 	struct reply reply;
 
 	dsse_sign(DSSE_TYPE_CREATE_REPLY, body,

@@ -404,7 +404,7 @@ def journal_seeds():
 def secret(**changes):
     s = T.TokenSecret(service_id="tokens", request_id=ID, request_fingerprint=b"\x22" * 32, recipient_key_id="t-box1",
                       cluster="prod", account_id=ACCOUNT, cluster_id=CLUSTER, token_id=UUID, access_token=TOKEN,
-                      description="orders writer [tokend/1:0011]")
+                      description=f"orders writer [tokend/1:tokens:{PRINCIPAL}:3:{UUID}]")
     s.permissions.add(action=T.READ, database="telemetry_a")
     s.expires_at.seconds = NOW + 86400
     for name, value in changes.items():
@@ -430,7 +430,7 @@ def reply_seeds():
     yield "nobody", reply(16, box=b"", principal="")
     yield "other-request", reply(request_id="x")
     yield "foreign-box", reply(box=secret(request_id="x"))
-    yield "two-words", reply(box=secret(access_token="a b"))
+    yield "two-words", reply(box=secret(access_token=TOKEN.replace("_", " ")))
     yield "cluster", reply(box=secret(cluster="edge"))
     yield "empty-box", reply(box=b"")
 

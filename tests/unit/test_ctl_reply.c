@@ -19,7 +19,13 @@
 #include "service/ctl/profile.h"
 #include "service/ctl/reply.h"
 
-#define TOKEN "apiv1_0123456789abcdefghijklmnop"
+#define TEN "0123456789"
+#define SIXTY TEN TEN TEN TEN TEN TEN
+#define TOKEN SIXTY "abcd"          /* the shortest that the contract knows */
+#define PARTITIONS 9
+#define HOME "4"                        /* of order-7, among them */
+#define ATTEMPT "33333333-3333-3333-3333-333333333333"
+#define MARKED(text) text " [tokend/1:tokend:telemetry:" HOME ":" ATTEMPT "]"
 #define FRAME "\0\0\0\0\7\2\6"          /* Schema Registry's: schema 7, the file's fourth message */
 
 /* A requester with its request, and a service with its key; deterministic. */
@@ -105,7 +111,7 @@ make_reply(struct world *w)
 	w->secret.cluster = "main";
 	w->secret.account_id = "11111111-1111-1111-1111-111111111111";
 	w->secret.cluster_id = "22222222-2222-2222-2222-222222222222";
-	w->secret.description = "for the agent [tokend/1:tokend:telemetry:3:33333333-3333-3333-3333-333333333333]";
+	w->secret.description = MARKED("for the agent");
 	w->secret.permissions = m->permissions;
 	w->secret.n_permissions = m->n_permissions;
 	w->secret.token_id = "44444444-4444-4444-4444-444444444444";
@@ -138,7 +144,7 @@ setup(void **state)
 	make_request(w);
 	make_reply(w);
 	w->expected = (struct reply_expected){ .request = &w->request, .service_keys = &w->pinned, .n_service_keys = 1,
-		.box = &w->box };
+		.box = &w->box, .partitions = PARTITIONS };
 	*state = w;
 	return 0;
 }
@@ -340,6 +346,10 @@ test_a_framed_reply_is_opened(void **state)
 	memcpy(framed + frame_bytes, value.data, value.bytes);
 	assert_int_equal(judge(w, span_of(framed, frame_bytes + value.bytes), &header, 1, &r), REPLY_OPENED);
 	reply_wipe(&r);
+	framed[6] = 2 * 4;
+	assert_int_equal(judge(w, span_of(framed, frame_bytes + value.bytes), &header, 1, &r), REPLY_IGNORED);
+	framed[5] = 1;          /* as many numbers as -1 */
+	assert_int_equal(judge(w, span_of(framed, frame_bytes + value.bytes), &header, 1, &r), REPLY_IGNORED);
 }
 
 static void
@@ -409,15 +419,27 @@ test_a_box_with_another_context_is_noise(void **state)
 	SPOILT(w->secret.recipient_key_id = "t-box2");
 	SPOILT(w->secret.cluster = "other");
 	SPOILT(w->secret.description = "for the agent");
-	SPOILT(w->secret.description = "for the agents [tokend/1:tokend:telemetry:3:3]");
-	SPOILT(w->secret.description = " [tokend/1:tokend:telemetry:3:3]");
+	SPOILT(w->secret.description = MARKED("for the agents"));
+	SPOILT(w->secret.description = MARKED(""));
+	SPOILT(w->secret.description = MARKED("for the agent") " ");
+	SPOILT(w->secret.description = MARKED("for the agent "));
+	SPOILT(w->secret.description = "for the agent [tokend/1:other:telemetry:" HOME ":" ATTEMPT "]");
+	SPOILT(w->secret.description = "for the agent [tokend/1:tokend:billing:" HOME ":" ATTEMPT "]");
+	SPOILT(w->secret.description = "for the agent [tokend/1:tokend:telemetry:1:" ATTEMPT "]");
+	SPOILT(w->secret.description = "for the agent [tokend/1:tokend:telemetry:" HOME ":3]");
+	SPOILT(w->secret.description = "for the agent [tokend/1:tokend:telemetry:" HOME ":" ATTEMPT ")");
+	SPOILT(w->secret.description = "for the agent [tokend/1:tokend:telemetry:" HOME ":" ATTEMPT);
 	SPOILT(w->secret.expires_at = NULL);
 	SPOILT(w->secret.expires_at = at(&w->arena, 2000000002));
 	SPOILT(w->secret.expires_at = at(&w->arena, 1999999998));
+	SPOILT(w->secret.expires_at->seconds++; w->secret.expires_at->nanos = 1);
 	SPOILT(w->secret.token_id = "");
+	SPOILT(w->secret.token_id = "44444444-4444-4444-4444-44444444444A");
 	SPOILT(w->secret.access_token = "");
-	SPOILT(w->secret.access_token = "with blank");
-	SPOILT(w->secret.access_token = "\x1b[2J");
+	SPOILT(w->secret.access_token = SIXTY "abc");
+	SPOILT(w->secret.access_token = SIXTY "with blank");
+	SPOILT(w->secret.access_token = SIXTY "\x1b[2J");
+	SPOILT(w->secret.access_token = arena_text(&w->arena, "%01025d", 0));
 
 	memcpy(swapped, w->request.message->permissions, sizeof(swapped));
 	swapped[0] = w->request.message->permissions[1];
@@ -428,9 +450,64 @@ test_a_box_with_another_context_is_noise(void **state)
 	fewer[0] = permission(&w->arena, TOKEND__V1__ACTION__READ, NULL);
 	SPOILT(w->secret.permissions = fewer);
 #undef SPOILT
+#define FITS(change) do { make_reply(w); change; assert_int_equal(verdict(w), REPLY_OPENED); } while (0)
+	FITS(w->secret.expires_at = at(&w->arena, 2000000001));
+	FITS(w->secret.expires_at->nanos = 999999999);
+	FITS(w->secret.access_token = arena_text(&w->arena, "%01024d", 0));
+#undef FITS
+}
+
+/* Where the request names its cluster by ids, they are what must be in the box. */
+static void
+test_a_box_from_another_cluster_is_noise(void **state)
+{
+	struct world *w = *state;
+	Tokend__V1__CreateTokenRequest m = *w->request.message;
+	Tokend__V1__Target by_ids = TOKEND__V1__TARGET__INIT;
+	unsigned char seed[DSSE_SEED_BYTES] = { 2 }, secret[DSSE_SECRET_BYTES];
+
+	by_ids.account_id = w->secret.account_id;
+	by_ids.cluster_id = w->secret.cluster_id;
+	m.target = &by_ids;
+	dsse_secret_of_seed(seed, secret);
+	request_sign(&m, "t-2026a", secret, &w->arena, &w->request);
 	make_reply(w);
-	w->secret.expires_at = at(&w->arena, 2000000001);
 	assert_int_equal(verdict(w), REPLY_OPENED);
+	w->secret.account_id = "99999999-1111-1111-1111-111111111111";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	make_reply(w);
+	w->secret.cluster_id = "";
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+}
+
+/* A key that came along is called by its hash; one of another length, or none, is nobody's. */
+static void
+test_a_key_that_was_brought_along(void **state)
+{
+	struct world *w = *state;
+	Tokend__V1__CreateTokenRequest m = *w->request.message;
+	Tokend__V1__InlineKey key = TOKEND__V1__INLINE_KEY__INIT;
+	Tokend__V1__Recipient recipient = TOKEND__V1__RECIPIENT__INIT;
+	char id[KEYS_FINGERPRINT_ROOM];
+
+	key.suite = TOKEND__V1__SUITE__SEALEDBOX_X25519;
+	key.public_key = (ProtobufCBinaryData){ KEYS_BYTES, w->box.public_key };
+	recipient.key_case = TOKEND__V1__RECIPIENT__KEY_INLINE_KEY;
+	recipient.inline_key = &key;
+	m.recipient = &recipient;
+	make_reply(w);
+	w->request.message = &m;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	w->reply.recipient_key_id = (char *)(uintptr_t)keys_fingerprint(w->box.public_key, id);
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	w->secret.recipient_key_id = id;
+	assert_int_equal(verdict(w), REPLY_OPENED);
+	key.public_key.len = KEYS_BYTES - 1;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	recipient.key_case = TOKEND__V1__RECIPIENT__KEY__NOT_SET;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
+	m.recipient = NULL;
+	assert_int_equal(verdict(w), REPLY_IGNORED);
 }
 
 static void
@@ -461,6 +538,25 @@ test_a_refusal_is_believed_like_a_token(void **state)
 	assert_int_equal(verdict(w), REPLY_REFUSED);
 	w->reply.principal = "billing";
 	assert_int_equal(verdict(w), REPLY_IGNORED);
+}
+
+/* An error is an error: what lies beside it is not looked into. */
+static void
+test_a_box_beside_an_error_stays_shut(void **state)
+{
+	struct world *w = *state;
+	struct reply r;
+	struct span value;
+	struct header header;
+
+	seal(w);
+	w->status.code = 7;
+	value = pack(w);
+	header = signature(w, DSSE_TYPE_CREATE_REPLY, value, w->service_secret);
+	assert_int_equal(judge(w, value, &header, 1, &r), REPLY_REFUSED);
+	assert_null(r.secret);
+	assert_null(r.guarded);
+	reply_wipe(&r);
 }
 
 /* The service does not know whose a record is whose signature did not verify; the digest says that it
@@ -510,8 +606,11 @@ main(void)
 		TEST(test_others_records_are_not_ours_to_count),
 		TEST(test_another_records_reply_is_noise),
 		TEST(test_a_box_with_another_context_is_noise),
+		TEST(test_a_box_from_another_cluster_is_noise),
+		TEST(test_a_key_that_was_brought_along),
 		TEST(test_a_box_for_another_key_is_noise),
 		TEST(test_a_refusal_is_believed_like_a_token),
+		TEST(test_a_box_beside_an_error_stays_shut),
 		TEST(test_a_refused_record_may_have_no_principal),
 		TEST(test_a_thousand_permissions_fit),
 	};

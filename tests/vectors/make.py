@@ -18,6 +18,7 @@ from making.bad_requests import bad_requests
 from making.curves import recipient_keys, signatures
 from making.kafka import frames, partitions
 from making.keys import world
+from making.odd_replies import odd_replies
 from making.replies import good_boxes, good_replies
 from making.requests import good_requests
 
@@ -31,6 +32,7 @@ def main(folder):
         "boxes": [b.vector() for b in boxes.values()],
         "replies": [r.vector(box) for r, box in good_replies(requests, boxes)],
         "bad_requests": bad_requests(requests),
+        "odd_replies": odd_replies(requests, boxes),
         "bad_replies": bad_replies(requests, boxes),
         "signatures": signatures(requests),
         "recipient_keys": recipient_keys(),

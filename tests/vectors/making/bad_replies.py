@@ -3,7 +3,7 @@
 
 import base64
 
-from making.contract import b64, flipped, home, media_type
+from making.contract import PARTITIONS, b64, flipped, home, media_type
 from making.curves import malleable
 from making.keys import BOX_KEYS, SIGNERS
 from making.replies import Reply, Secret, granted, refused, seal, secret_fields, status
@@ -90,7 +90,22 @@ def bad_replies(requests, boxes):
         reply(signature=b64(SIGNERS["tokend-1"].sign(honest.body).signature)).record(),
     )
 
+    # The frame, which nobody signs.
+    for name, note, frame in (
+        ("first-message", "a good reply as CreateTokenRequest", "000000000700"),
+        ("revoke-reply", "a good reply as RevokeTokenReply", "00000000070208"),
+        ("message-in-a-message", "a good reply as a message within CreateTokenReply", "0000000007040600"),
+        ("broken", "an index of -1 numbers", "000000000701"),
+    ):
+        add("frame-" + name, "frame", note, reply(frame=bytes.fromhex(frame)).record())
+
     # Whose answer it is.
+    add(
+        "no-status",
+        "status",
+        "without a status, whose code would read as OK",
+        reply(granted(whole, boxes["box-whole"], status=None)).record(),
+    )
     other = Reply("", "", least, granted(least, boxes["box-least"]))
     add(
         "another-requests-reply",
@@ -177,9 +192,9 @@ def bad_replies(requests, boxes):
         reply(granted(whole, boxes["box-least"])).record(),
     )
 
-    def context(name, note, **changed):
-        secret = Secret("bad context: " + name, "", whole, **changed)
-        add("context-" + name, "context", note, reply(granted(whole, secret)).record())
+    def context(name, note, request=whole, **changed):
+        secret = Secret("bad context: " + name, "", request, **changed)
+        add("context-" + name, "context", note, reply(granted(request, secret), request).record(), request)
 
     honest_fields = secret_fields(whole)
     context("service-id", "another service's", service_id="elsewhere")
@@ -190,10 +205,32 @@ def bad_replies(requests, boxes):
     context("recipient-key-id", "another key's id", recipient_key_id="t-box2")
     context("account-id", "another account", account_id="99999999-2222-4333-8444-555555555555")
     context("cluster-id", "another cluster", cluster_id="99999999-7777-4888-9999-aaaaaaaaaaaa")
+    context("cluster", "another name than was asked for, with the ids of the right one", least, cluster="edge")
+    context(
+        "name-and-ids",
+        "another cluster in every word, for a request by name",
+        least,
+        cluster="edge",
+        account_id=None,
+        cluster_id=None,
+    )
     context(
         "description", "another description", description=honest_fields["description"].replace("Waage 3", "Waage 4")
     )
     context("no-marker", "a description without the service's marker", description=whole.message.description)
+    marked, place = honest_fields["description"], f":{home(whole.id)}:"
+    for name, note, old, new in (
+        ("service", "another service's marker", ":tokend:", ":elsewhere:"),
+        ("principal", "another principal's", ":telemetry:", ":billing:"),
+        ("partition", "another partition's", place, f":{(home(whole.id) + 1) % PARTITIONS}:"),
+        ("version", "of a form that this contract does not know", "tokend/1:", "tokend/2:"),
+        ("attempt", "no UUID in lower case", "0f1e2d3c", "0F1E2D3C"),
+        ("end", "a blank behind it", "]", "] "),
+        ("twice", "a second one behind it", "]", "]" + marked[marked.rindex(" [") :]),
+        ("gap", "two blanks before it", " [", "  ["),
+    ):
+        assert marked.count(old) == 1
+        context("marker-" + name, note, description=marked.replace(old, new))
     context(
         "permission-more",
         "one right more",
@@ -207,7 +244,12 @@ def bad_replies(requests, boxes):
         permissions=[*honest_fields["permissions"][:2], {"action": "WRITE", "all_databases": True}],
     )
     context("expires-at", "two seconds later than was asked for", expires_at="2027-11-24T08:00:02Z")
+    context("expires-at-nanos", "a second and a half later", expires_at="2027-11-24T08:00:01.500Z")
     context("no-expiry", "never expires, though an expiry was asked for", expires_at=None)
     context("no-token", "a box without a token", access_token=None)
+    context("short-token", "63 characters", access_token=honest_fields["access_token"][:63])
+    context("long-token", "1,025 characters", access_token="x" * 1025)
+    context("token-of-two-words", "a blank in it", access_token=honest_fields["access_token"].replace("_", " "))
     context("no-token-id", "nor without its id", token_id=None)
+    context("token-id-in-capitals", "a UUID, and not in lower case", token_id=honest_fields["token_id"].upper())
     return rows

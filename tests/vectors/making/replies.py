@@ -114,7 +114,7 @@ def status(reason, message, **details):
 
 
 class Reply:
-    """stored are the fields that a reply keeps for good; each publication adds the others behind them."""
+    """stored is what a reply keeps for good, fields or a message; each publication adds the others behind it."""
 
     def __init__(
         self,
@@ -134,7 +134,8 @@ class Reply:
         self.method = method or request.method
         self.type = "RevokeTokenReply" if self.method == "RevokeToken" else "CreateTokenReply"
         make = getattr(pb, self.type)
-        self.stored = ParseDict(stored, make()).SerializeToString(deterministic=True)
+        stored = ParseDict(stored, make()) if isinstance(stored, dict) else stored
+        self.stored = stored.SerializeToString(deterministic=True)
         stamp = {"request_digest": b64(request.digest), "issued_at": "2026-11-24T08:00:02Z", **stamp}
         self.body = self.stored + ParseDict(stamp, make()).SerializeToString(deterministic=True)
         self.message = make.FromString(self.body)
