@@ -21,7 +21,7 @@
 #include "workers/permission_set.h"
 
 #define ACCESS_TOKEN_LEAST 64
-#define EXPIRY_SLACK_MS 1000
+#define EXPIRY_SLACK_S 1
 #define LOOKS_LIKE_TOKEN 40             /* a run of as many characters that tokens are made of; a UUID is 36 */
 
 static const char token_characters[] =
@@ -91,15 +91,15 @@ out:
 static bool
 same_expiry(const cJSON *expires_at, const struct job *job, int64_t *ret_seconds, int32_t *ret_nanos)
 {
-	int64_t difference_ms;
+	int64_t seconds;
 
 	if (expires_at == NULL || cJSON_IsNull(expires_at))
 		return !job->has_expires_at;
 	if (!job->has_expires_at || !cJSON_IsString(expires_at) ||
 	    !text_parse_time(span_str(expires_at->valuestring), ret_seconds, ret_nanos))
 		return false;
-	difference_ms = (*ret_seconds - job->expires_at) * 1000 + *ret_nanos / 1000000;
-	return difference_ms >= -EXPIRY_SLACK_MS && difference_ms <= EXPIRY_SLACK_MS;
+	seconds = *ret_seconds - job->expires_at;       /* and *ret_nanos more */
+	return seconds >= -EXPIRY_SLACK_S && seconds <= EXPIRY_SLACK_S - (*ret_nanos > 0);
 }
 
 /* The token to the front of the body, and nothing else left in it. */

@@ -216,6 +216,8 @@ next_step(const Tokend__V1__Status *s)
 {
 	bool outcome = s->about == TOKEND__V1__ABOUT__OUTCOME;
 
+	if (!outcome && s->about != TOKEND__V1__ABOUT__RECORD)
+		return "this tokenctl is older than the service and cannot tell what is meant: ask the service's operator";
 	switch (s->retry) {
 	case TOKEND__V1__RETRY__SAME_RECORD:
 		return "mend what the message names (profile, policy), then send the same record again";
@@ -225,7 +227,8 @@ next_step(const Tokend__V1__Status *s)
 	case TOKEND__V1__RETRY__LATER:
 		return outcome ? "ask anew later, without --request-id" : "send the same record again later";
 	default:
-		return "asking again as it is will not help";
+		return "asking again as it is will not help: the message says what stands in the way, the service's "
+		    "operator can change it";
 	}
 }
 
@@ -240,9 +243,10 @@ output_refusal(const Tokend__V1__CreateTokenReply *reply, const char *again)
 		output_say("  %s: %s", s->details[i]->key, s->details[i]->value);
 	if (outcome)
 		output_say("this is the outcome of request %s, for good; no token was delivered", reply->request_id);
-	else
+	else if (s->about == TOKEND__V1__ABOUT__RECORD)
 		output_say("this record was refused; nothing is said of what became of request %s", reply->request_id);
 	output_say("next: %s", next_step(s));
-	if (!outcome && (s->retry == TOKEND__V1__RETRY__SAME_RECORD || s->retry == TOKEND__V1__RETRY__LATER))
+	if (s->about == TOKEND__V1__ABOUT__RECORD &&
+	    (s->retry == TOKEND__V1__RETRY__SAME_RECORD || s->retry == TOKEND__V1__RETRY__LATER))
 		output_say("  %s", again);
 }

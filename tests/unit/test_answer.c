@@ -218,6 +218,7 @@ the_expiry_may_differ_by_a_second(void **state)
 	assert_int_equal(r->job.token_expires_at_nanos, 999000000);
 	assert_null(read_expiring(r, "\"2026-11-24T09:00:01+01:00\""));
 	assert_non_null(read_expiring(r, "\"2026-11-24T08:00:01.001Z\""));
+	assert_non_null(read_expiring(r, "\"2026-11-24T08:00:01.0005Z\""));
 	assert_non_null(read_expiring(r, "\"2026-11-24T07:59:58.999Z\""));
 	assert_non_null(read_expiring(r, "\"2027-11-24T08:00:00Z\""));
 	assert_non_null(read_expiring(r, "1795507200"));
