@@ -98,7 +98,9 @@ read_options(int argc, char **argv, struct options *o)
 		}
 	if (optind < argc || o->config == NULL) {
 		if (optind < argc)
-			(void)fprintf(stderr, "tokend: unexpected argument \"%s\"; see --help\n", argv[optind]);
+			(void)fprintf(stderr,
+			    "tokend: unexpected argument \"%s\": a configuration is named by --config FILE; see --help\n",
+			    argv[optind]);
 		else
 			(void)fputs("tokend: --config FILE is missing; see --help\n", stderr);
 		return EXIT_USAGE;

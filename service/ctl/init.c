@@ -41,7 +41,7 @@
 
 static const struct option rows[] = {
 	{ "service-id", 0, OPTION_TEXT, AT(service_id), 0, "ID", "the service's name (default tokend)" },
-	{ "principal", 0, OPTION_TEXT, AT(principal), 0, "NAME", "the first requester (default: your user name)" },
+	{ "principal", 0, OPTION_TEXT, AT(principal), 0, "NAME", "the first requester (default: $USER, else first)" },
 	{ "instance", 0, OPTION_TEXT, AT(instance), 0, "NAME", "this instance of the service (default SERVICE_ID-0)" },
 	{ "bootstrap", 0, OPTION_TEXT, AT(bootstrap), 0, "HOST:PORT", "Kafka's brokers (default " KAFKA_DEFAULT ")" },
 	{ "kafka", 0, OPTION_LIST, AT(kafka), 0, "KEY=VALUE",
@@ -259,16 +259,19 @@ print_next_steps(const struct making *m, const char *config)
 	};
 	const struct templates *t = m->t;
 	const char *token = t->management_token_file;
+	bool strict = strcmp(t->topic_checks, "strict") == 0;
 	const char *flag = config != NULL ? arena_text(m->arena, " --config %s", config) : "";
 
 	for (int i = 0; i < FILE_COUNT; i++)
 		printf("%s: %s\n", m->paths[i], what[i]);
 	printf("\nNext:\n"
 	    "  1. put the management token into %s%s%s, readable by the service alone\n"
-	    "  2. tokenctl%s topics create\n"
+	    "  2. %s%s%s\n"
 	    "  3. tokend --config %s\n"
 	    "  4. tokenctl%s token create --read-database DATABASE --write-database DATABASE \"my first token\"\n",
-	    token[0] == '/' ? "" : m->directory, token[0] == '/' ? "" : "/", token, flag, m->paths[TOKEND], flag);
+	    token[0] == '/' ? "" : m->directory, token[0] == '/' ? "" : "/", token,
+	    strict ? "tokenctl" : "make the four topics, unless the brokers have them", strict ? flag : "",
+	    strict ? " topics create" : "", m->paths[TOKEND], flag);
 }
 
 static enum command_exit

@@ -114,7 +114,8 @@ print_grants(struct reading *r, const struct policy_principal *who)
 static void
 print_policy(struct reading *r, const char *path)
 {
-	printf("%s: good; %zu principals, %zu signing keys\n", path, r->policy->n_principals, r->policy->n_keys);
+	printf("%s: good; %zu principal%s, %zu signing key%s\n", path, r->policy->n_principals,
+	    r->policy->n_principals == 1 ? "" : "s", r->policy->n_keys, r->policy->n_keys == 1 ? "" : "s");
 	for (size_t i = 0; i < r->policy->n_principals; i++) {
 		const struct policy_principal *who = &r->policy->principals[i];
 

@@ -87,9 +87,11 @@ static int
 fail(const struct creation *c, const char *what, rd_kafka_resp_err_t e, const char *why, struct err *ret_err)
 {
 	bool passes = e == RD_KAFKA_RESP_ERR__TIMED_OUT || e == RD_KAFKA_RESP_ERR__TRANSPORT;
+	const char *next = e == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR ?
+	    " (on one broker: --replication-factor 1 --min-insync 1)" : "";
 
-	return err_set(ret_err, passes ? ERR_RETRY : ERR_REFUSE, "%s: %s%s%s", what,
-	    why != NULL ? why : rd_kafka_err2str(e),
+	return err_set(ret_err, passes ? ERR_RETRY : ERR_REFUSE, "%s: %s%s%s%s", what,
+	    why != NULL ? why : rd_kafka_err2str(e), next,
 	    c->complaint.text[0] != '\0' ? "; Kafka's last complaint: " : "", c->complaint.text);
 }
 
