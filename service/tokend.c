@@ -99,7 +99,7 @@ read_options(int argc, char **argv, struct options *o)
 	if (optind < argc || o->config == NULL) {
 		if (optind < argc)
 			(void)fprintf(stderr,
-			    "tokend: unexpected argument \"%s\": a configuration is named by --config FILE; see --help\n",
+			    "tokend: unexpected argument \"%s\": the configuration is --config FILE; see --help\n",
 			    argv[optind]);
 		else
 			(void)fputs("tokend: --config FILE is missing; see --help\n", stderr);
