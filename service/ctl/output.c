@@ -217,7 +217,8 @@ next_step(const Tokend__V1__Status *s)
 	bool outcome = s->about == TOKEND__V1__ABOUT__OUTCOME;
 
 	if (!outcome && s->about != TOKEND__V1__ABOUT__RECORD)
-		return "this tokenctl is older than the service and cannot tell what is meant: ask the service's operator";
+		return "this tokenctl is older than the service and cannot tell what is meant: ask the service's "
+		    "operator";
 	switch (s->retry) {
 	case TOKEND__V1__RETRY__SAME_RECORD:
 		return "mend what the message names (profile, policy), then send the same record again";
