@@ -227,11 +227,11 @@ class Sandbox(Process):
 
 
 class Tokend(Process):
-    def __init__(self, config, log, ops_port):
+    def __init__(self, config, log, ops_port, *more):
         self.ops = f"http://127.0.0.1:{ops_port}"
         self.read, self.whole, self.started = 0, [], time.monotonic()
         self.crashed = False  # a test made it: whatever a sanitizer says of that is no line of ours
-        super().__init__(log, [BUILD / "tokend", "--config", config])
+        super().__init__(log, [BUILD / "tokend", "--config", config, *more])
 
     def lines(self):
         """All that it has logged, parsed."""

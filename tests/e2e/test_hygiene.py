@@ -190,9 +190,7 @@ class Loud(Tokend):
     """tokend that logs all it can."""
 
     def __init__(self, config, log, ops_port):
-        self.ops = f"http://127.0.0.1:{ops_port}"
-        self.read, self.whole, self.started = 0, [], time.monotonic()
-        conftest.Process.__init__(self, log, [BUILD / "tokend", "--config", config, "--log-level", "debug"])
+        super().__init__(config, log, ops_port, "--log-level", "debug")
 
 
 def a_description():
