@@ -153,12 +153,13 @@ target_fits(const Tokend__V1__Target *asked, const Tokend__V1__TokenSecret *s)
 	    (asked->cluster_id[0] == '\0' || strcmp(asked->cluster_id, s->cluster_id) == 0);
 }
 
+/* What was asked for, then the service's marker; whatever was, when the bytes are lost. */
 static bool
-description_fits(const char *asked, const char *got)
+description_fits(const struct signed_request *r, const char *got)
 {
-	size_t bytes = strlen(asked);
+	const char *asked = r->message->description, *marker = strstr(got, MARKER);
 
-	return strncmp(got, asked, bytes) == 0 && strncmp(got + bytes, MARKER, strlen(MARKER)) == 0;
+	return marker != NULL && (r->bytes_lost || span_is(span_of(got, (size_t)(marker - got)), asked));
 }
 
 /* What is printed on a terminal, and pasted into a configuration, is printable ASCII in one word. */
@@ -171,6 +172,24 @@ is_word(const char *text)
 	return text[0] != '\0';
 }
 
+/* What only the request's bytes tell. */
+static const char *
+foreign_to_bytes(const struct reply_expected *e, const Tokend__V1__TokenSecret *s)
+{
+	const Tokend__V1__CreateTokenRequest *ours = e->request->message;
+
+	if (!span_equal(span_of(s->request_fingerprint.data, s->request_fingerprint.len),
+	    span_of(e->request->fingerprint, DSSE_HASH_BYTES)))
+		return "its box names other bytes than were signed";
+	if (!target_fits(ours->target, s))
+		return "its box names another cluster";
+	if (!request_permissions_equal(s->permissions, s->n_permissions, ours->permissions, ours->n_permissions))
+		return "its box names other permissions";
+	if (!expiry_fits(ours->expires_at, s->expires_at))
+		return "its box names another expiry";
+	return NULL;
+}
+
 /* NULL, or what is not ours in the box. */
 static const char *
 foreign(const struct reply_expected *e, const Tokend__V1__TokenSecret *s)
@@ -181,22 +200,13 @@ foreign(const struct reply_expected *e, const Tokend__V1__TokenSecret *s)
 		return "its box names another service";
 	if (strcmp(s->request_id, ours->request_id) != 0)
 		return "its box names another request";
-	if (!span_equal(span_of(s->request_fingerprint.data, s->request_fingerprint.len),
-	    span_of(e->request->fingerprint, DSSE_HASH_BYTES)))
-		return "its box names other bytes than were signed";
 	if (strcmp(s->recipient_key_id, ours->recipient->key_id) != 0)
 		return "its box names another box key";
-	if (!target_fits(ours->target, s))
-		return "its box names another cluster";
-	if (!description_fits(ours->description, s->description))
+	if (!description_fits(e->request, s->description))
 		return "its box names another description";
-	if (!request_permissions_equal(s->permissions, s->n_permissions, ours->permissions, ours->n_permissions))
-		return "its box names other permissions";
-	if (!expiry_fits(ours->expires_at, s->expires_at))
-		return "its box names another expiry";
 	if (!is_word(s->token_id) || !is_word(s->access_token))
 		return "its box holds no token";
-	return NULL;
+	return e->request->bytes_lost ? NULL : foreign_to_bytes(e, s);
 }
 
 /* One guarded block: the plaintext first, what is decoded from it behind. */
