@@ -26,13 +26,12 @@ UNCOMPARED = "opened without comparing the request"
 def earlier(kafka, desk):
     """A request that was sent and not answered: where, the service, and the request as it came in."""
     here, service = desk
-    kafka.answer = lambda r: []
-    before = kafka.answered
+    heard = []
+    kafka.answer = lambda r: heard.append(r) or []
     done = asked(here, "--write-database", "mem", "--request-id", "order-7", "--no-wait")
     assert done.returncode == 0, done.stderr
-    until("the request was read", lambda: kafka.answered > before)
-    (request,) = kafka.requests
-    return here, service, request
+    until("the request was heard", lambda: heard)
+    return here, service, heard[0]
 
 
 def outcome(here, *arguments, seconds=20):

@@ -532,6 +532,7 @@ test_time_is_left_for_the_answer(void **state)
 	assert_int_equal(outcome_life_s(5000), 4);
 	assert_int_equal(outcome_life_s(60000), 50);
 	assert_int_equal(outcome_life_s(3610000), 3600);
+	assert_int_equal(outcome_life_s(3620000), 3600);
 	assert_int_equal(outcome_life_s(UINT64_C(86400000)), 3600);
 }
 
