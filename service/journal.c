@@ -395,7 +395,7 @@ journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fin
 		return;
 	memcpy(ret->fingerprint, e->fingerprint, 32);
 	ret->done = e->state == ENTRY_DONE;
-	if (memcmp(e->fingerprint, fingerprint, 32) != 0)
+	if (fingerprint != NULL && memcmp(e->fingerprint, fingerprint, 32) != 0)
 		ret->seen = JOURNAL_OTHER_BYTES;
 	else if (e->state == ENTRY_DONE) {
 		ret->seen = JOURNAL_DONE;

@@ -70,6 +70,7 @@ struct journal_look {
 	bool done;
 	unsigned char fingerprint[32];  /* the stored one */
 };
+/* fingerprint NULL: whatever its bytes were. */
 void journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32],
     struct journal_look *ret);
 

@@ -51,6 +51,14 @@ pipeline_now(void)
 	return clock_wall_ms() / 1000;
 }
 
+uint64_t
+pipeline_deadline(const struct ticket *t)
+{
+	int64_t left_ms = t->request.deadline * 1000 - clock_wall_ms();
+
+	return clock_boot_ms() + (left_ms > 0 ? (uint64_t)left_ms : 0);
+}
+
 /* ---- leaving ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -139,20 +147,12 @@ pipeline_leave(struct pipeline *p, struct ticket *t)
 
 /* ---- waiting for a permit ---------------------------------------------------------------------------------------- */
 
-static uint64_t
-deadline_boot_ms(const struct ticket *t)
-{
-	int64_t left_ms = t->request.deadline * 1000 - clock_wall_ms();
-
-	return clock_boot_ms() + (left_ms > 0 ? (uint64_t)left_ms : 0);
-}
-
 void
 pipeline_to_line(struct pipeline *p, struct ticket *t)
 {
 	ticket_move(t, TICKET_QUEUED);
 	dispatch_queue(p->dispatch, t);
-	timers_set(p->timers, t, deadline_boot_ms(t));
+	timers_set(p->timers, t, pipeline_deadline(t));
 }
 
 /* ---- permits and intents ----------------------------------------------------------------------------------------- */
@@ -220,7 +220,7 @@ go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wa
 		}
 		ticket_move(t, TICKET_LOOKING);
 		lists_wait(p->lists, t);
-		timers_set(p->timers, t, deadline_boot_ms(t));
+		timers_set(p->timers, t, pipeline_deadline(t));
 		break;
 	case CONCLUDE_RETRY:
 		metrics_add(metrics_at(METRIC_RETRIES, cluster, verdict_label(t->last_verdict)), 1);
@@ -235,7 +235,7 @@ go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wa
 			break;
 		}
 		ticket_move(t, TICKET_BACKOFF);
-		timers_set(p->timers, t, now + wait_ms < deadline_boot_ms(t) ? now + wait_ms : deadline_boot_ms(t));
+		timers_set(p->timers, t, now + wait_ms < pipeline_deadline(t) ? now + wait_ms : pipeline_deadline(t));
 		break;
 	}
 }
@@ -311,6 +311,7 @@ answer_committed(struct pipeline *p, struct ticket *t)
 	answer_settled(p, t);
 	while ((w = t->waiters) != NULL) {
 		unlink_waiter(w);
+		timers_clear(p->timers, w);
 		w->stored = arena_copy(&w->arena, t->stored);
 		w->code = t->code;
 		w->status = t->status;
@@ -409,6 +410,15 @@ take_due(struct pipeline *p, uint64_t now_boot_ms)
 	struct ticket *t;
 
 	while ((t = timers_take(p->timers, now_boot_ms)) != NULL) {
+		if (t->request.method == METHOD_GET_OUTCOME && pipeline_now() >= t->request.deadline) {
+			unlink_waiter(t);
+			walk_still_in_flight(p, t);
+			continue;
+		}
+		if (t->state == TICKET_WAITING) {
+			timers_set(p->timers, t, pipeline_deadline(t));
+			continue;
+		}
 		if (t->state == TICKET_FETCHING) {
 			walk_fetch(p, t);
 			continue;
@@ -426,7 +436,7 @@ take_due(struct pipeline *p, uint64_t now_boot_ms)
 		} else if (t->state == TICKET_BACKOFF)
 			pipeline_to_line(p, t);
 		else
-			timers_set(p->timers, t, deadline_boot_ms(t));
+			timers_set(p->timers, t, pipeline_deadline(t));
 	}
 }
 

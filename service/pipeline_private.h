@@ -36,6 +36,7 @@ struct pipeline {
 
 void pipeline_break(struct pipeline *p, const struct err *why);
 int64_t pipeline_now(void);             /* Unix seconds */
+uint64_t pipeline_deadline(const struct ticket *t);     /* on the boot clock, milliseconds */
 
 /* ---- pipeline_answer.c: what is written -------------------------------------------------------------------------- */
 
@@ -87,6 +88,8 @@ void walk_records(struct pipeline *p);
 bool walk_more(const struct pipeline *p);
 /* Read t's stored reply back. */
 void walk_fetch(struct pipeline *p, struct ticket *t);
+/* t's own deadline passed before it could be told an outcome. */
+void walk_still_in_flight(struct pipeline *p, struct ticket *t);
 /* Is it so old that the journal may have forgotten it? */
 bool walk_past_window(const struct pipeline *p, const struct ticket *t);
 

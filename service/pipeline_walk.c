@@ -22,6 +22,7 @@
 #include "service/pipeline_private.h"
 #include "service/policy.h"
 #include "service/restore.h"
+#include "service/timers.h"
 #include "service/verify.h"
 #include "service/watermark.h"
 
@@ -56,7 +57,8 @@ walk_fetch(struct pipeline *p, struct ticket *t)
 
 	if (q == NULL || (key = malloc(t->journal_key.bytes)) == NULL)
 		abort();
-	journal_look(t->assignment->journal, t->key_hash, t->fingerprint, &look);
+	journal_look(t->assignment->journal, t->key_hash,
+	    t->request.method == METHOD_GET_OUTCOME ? NULL : t->fingerprint, &look);
 	memcpy(key, t->journal_key.data, t->journal_key.bytes);
 	q->kind = RESTORE_REPLY;
 	q->partition = t->assignment->partition;
@@ -170,13 +172,56 @@ look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 		admit(p, t, true);
 }
 
+void
+walk_still_in_flight(struct pipeline *p, struct ticket *t)
+{
+	(void)status_set(&t->status, STATUS_STILL_IN_FLIGHT,
+	    "the deadline passed while request_id \"%s\" was still in flight", t->request.request_id);
+	refuse(p, t);
+}
+
+/* What became of an ID, for the principal that asked under it; to anybody else it is as if it did not exist. The
+ * grants are not asked: the box, if there is one, was sealed when they were. */
+static void
+look_up_outcome(struct pipeline *p, struct ticket *t, const struct policy_key *key)
+{
+	struct journal_look look;
+
+	t->journal_key = journal_request_key(&t->arena, METHOD_CREATE_TOKEN, t->request.principal,
+	    t->request.request_id);
+	t->key_hash = journal_key_hash(t->journal_key);
+	if (authorize_record(key, &t->request, pipeline_now(), &t->status) != 0) {
+		refuse(p, t);
+		return;
+	}
+	journal_look(t->assignment->journal, t->key_hash, NULL, &look);
+	switch (look.seen) {
+	case JOURNAL_IN_FLIGHT:
+		wait_for(t, look.holder);
+		timers_set(p->timers, t, pipeline_deadline(t));
+		return;
+	case JOURNAL_DONE:
+		ticket_move(t, TICKET_FETCHING);
+		walk_fetch(p, t);
+		return;
+	case JOURNAL_BEGUN:             /* its own record is still to be read again */
+		walk_still_in_flight(p, t);
+		return;
+	default:
+		(void)status_set(&t->status, STATUS_NO_OUTCOME,
+		    "nothing is known of request_id \"%s\" for principal %s: never asked, or longer than 7 days ago",
+		    t->request.request_id, t->request.principal);
+		refuse(p, t);
+	}
+}
+
 /* Who speaks, and what is said. False: t->status refuses the record. */
 static bool
 read_request(struct pipeline *p, struct ticket *t, bool outside_read, struct verification *v, bool signature_good)
 {
 	if (!outside_read)
 		return false;
-	if (t->metadata.method != METHOD_CREATE_TOKEN) {
+	if (t->metadata.method == METHOD_REVOKE_TOKEN) {
 		status_set(&t->status, STATUS_UNKNOWN_METHOD, "%s is declared, and not built in this version",
 		    headers_method_name(t->metadata.method));
 		return false;
@@ -223,12 +268,14 @@ walk(struct pipeline *p, struct ticket *t)
 		answer_dead_letter(p, t, "invalid_key");
 		return;
 	}
-	if (outside_read && !signature_good && t->metadata.method == METHOD_CREATE_TOKEN)
+	if (outside_read && !signature_good && t->metadata.method != METHOD_REVOKE_TOKEN)
 		t->status = bad_signature;
-	if (read_request(p, t, outside_read, &v, signature_good))
-		look_up(p, t, v.key);
-	else
+	if (!read_request(p, t, outside_read, &v, signature_good))
 		refuse(p, t);
+	else if (t->request.method == METHOD_GET_OUTCOME)
+		look_up_outcome(p, t, v.key);
+	else
+		look_up(p, t, v.key);
 }
 
 /* An operator has named it: it goes to the dead letters as it came, without a look. */

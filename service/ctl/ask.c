@@ -18,6 +18,7 @@
 #include "service/base/text.h"
 #include "service/ctl/command.h"
 #include "service/ctl/keys.h"
+#include "service/ctl/outcome.h"
 #include "service/ctl/output.h"
 #include "service/ctl/profile.h"
 #include "service/ctl/wanted.h"
@@ -158,4 +159,23 @@ ask_stored(const struct invocation *v, const char *request_id, const struct prof
 		    "there is no request %s in %s: without its bytes no reply can be told from a forged one; "
 		    "token create and request make store them", request_id, p->state_dir);
 	return check_profile(ret_request->message, p, ret_err);
+}
+
+int
+ask_outcome(const struct invocation *v, const char *request_id, const struct profile *p,
+    struct signed_request *ret_request, struct err *ret_err)
+{
+	struct signed_request create;
+	struct keys signing;
+	int found = check_id(request_id, ret_err) == 0 ?
+	    request_load(p->state_dir, request_id, v->arena, &create, ret_err) : -1;
+
+	if (found < 0 || (found > 0 && check_profile(create.message, p, ret_err) != 0) ||
+	    keys_read_signing(p->signing_key.file, &signing, ret_err) != 0)
+		return -1;
+	ask_warn_if_public(p->signing_key.file);
+	outcome_sign(request_id, found > 0 ? &create : NULL, p, signing.secret, clock_wall_ms() / 1000,
+	    outcome_life_s(v->globals->timeout_ms), v->arena, ret_request);
+	keys_wipe(&signing);
+	return 0;
 }

@@ -40,6 +40,12 @@ int ask_sign(const struct invocation *v, const struct ask_flags *f, const struct
 int ask_stored(const struct invocation *v, const char *request_id, const struct profile *p,
     struct signed_request *ret_request, struct err *ret_err);
 
+/* A GetOutcome about that ID, signed: about the stored request, else about one whose bytes are lost. The service shall
+ * wait for what is in flight until shortly before --timeout is over. Fails as ask_stored does, but for the missing
+ * one. */
+int ask_outcome(const struct invocation *v, const char *request_id, const struct profile *p,
+    struct signed_request *ret_request, struct err *ret_err);
+
 /* Others can read a key: say so. */
 void ask_warn_if_public(const char *path);
 

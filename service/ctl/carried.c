@@ -36,7 +36,7 @@ carried_request(const struct signed_request *r, const struct profile *p, struct 
 	(void)cJSON_AddNumberToObject(document, "partition", murmur2_partition(span_str(id), p->partitions));
 	(void)cJSON_AddStringToObject(document, "key", id);
 	headers = cJSON_AddObjectToObject(document, "headers");
-	(void)cJSON_AddStringToObject(headers, "tokend-method", REQUEST_METHOD);
+	(void)cJSON_AddStringToObject(headers, "tokend-method", r->method);
 	(void)cJSON_AddStringToObject(headers, "tokend-key-id", r->key_id);
 	(void)cJSON_AddStringToObject(headers, "tokend-signature", r->signature);
 	(void)cJSON_AddStringToObject(headers, "traceparent", r->traceparent);

@@ -101,8 +101,10 @@ clear_progress(void)
 static const char *
 again(const struct waiting *w)
 {
-	return again_line(w->v, w->mode == FETCH_READ ? "token open" : "token create",
-	    w->request->message->request_id, w->deliver);
+	const char *command = w->mode == FETCH_READ ? "token open" :
+	    w->mode == FETCH_OUTCOME ? "token outcome" : "token create";
+
+	return again_line(w->v, command, w->request->message->request_id, w->deliver);
 }
 
 static void
@@ -123,7 +125,9 @@ report_unsettled(const struct waiting *w, enum kafka_result result, const struct
 	const char *id = w->request->message->request_id;
 
 	output_say("%s", e->text);
-	if (w->mode == FETCH_READ) {
+	if (w->mode == FETCH_OUTCOME) {
+		output_say("to ask again what became of request %s: %s", id, again(w));
+	} else if (w->mode == FETCH_READ) {
 		output_say("to go on waiting: %s", again(w));
 		output_say("if it was never sent, or its reply is older than the topic: %s",
 		    again_line(w->v, "token create", id, w->deliver));
@@ -145,6 +149,41 @@ report_sent(const struct waiting *w)
 	return EXIT_DONE;
 }
 
+/* A box says nothing about who sealed it; the signature does, and the bytes of the request that it answers. Without
+ * them a person must see whether it is what was asked for. */
+static enum command_exit
+report_opened(const struct waiting *w)
+{
+	if (w->request->bytes_lost) {
+		output_say("opened without comparing the request, for its bytes are not in %s; the token is for this:",
+		    w->profile->state_dir);
+		output_purpose(w->reply.secret);
+	}
+	return deliver_token(w->v, w->deliver, &w->reply, &w->where, again(w));
+}
+
+/* Two refusals are answers to the question itself. */
+static enum command_exit
+report_no_outcome(const struct waiting *w)
+{
+	const Tokend__V1__CreateTokenRequest *m = w->request->message;
+	const Tokend__V1__Status *s = w->reply.message->status;
+
+	if (s->about == TOKEND__V1__ABOUT__RECORD && strcmp(s->reason, "IN_FLIGHT") == 0) {
+		output_say("not yet: %s", s->message);
+		output_say("nothing is lost; ask again later: %s", again(w));
+		return EXIT_NO_REPLY;
+	}
+	if (s->about == TOKEND__V1__ABOUT__RECORD && strcmp(s->reason, "NO_OUTCOME") == 0) {
+		output_say("refused: NO_OUTCOME: %s", s->message);
+		output_say("so %s was never asked, or more than 7 days ago, or by another principal than %s",
+		    m->request_id, m->principal);
+		return EXIT_REFUSED;
+	}
+	output_refusal(w->reply.message, again(w));
+	return EXIT_REFUSED;
+}
+
 static enum command_exit
 report(const struct waiting *w, enum kafka_result result, const struct err *e)
 {
@@ -154,7 +193,9 @@ report(const struct waiting *w, enum kafka_result result, const struct err *e)
 	if (w->mode == FETCH_SEND)
 		return report_sent(w);
 	if (w->reply.verdict == REPLY_OPENED)
-		return deliver_token(w->v, w->deliver, &w->reply, &w->where, again(w));
+		return report_opened(w);
+	if (w->mode == FETCH_OUTCOME)
+		return report_no_outcome(w);
 	output_refusal(w->reply.message, again_line(w->v, "token create", w->request->message->request_id, w->deliver));
 	return EXIT_REFUSED;
 }

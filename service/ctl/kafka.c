@@ -198,7 +198,7 @@ send_record(struct line *l, struct err *ret_err)
 	    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(l),
 	    RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.bytes),
 	    RD_KAFKA_V_VALUE((void *)(uintptr_t)r->body.data, r->body.bytes),
-	    RD_KAFKA_V_HEADER("tokend-method", REQUEST_METHOD, -1),
+	    RD_KAFKA_V_HEADER("tokend-method", r->method, -1),
 	    RD_KAFKA_V_HEADER("tokend-key-id", r->key_id, -1),
 	    RD_KAFKA_V_HEADER("tokend-signature", r->signature, -1),
 	    RD_KAFKA_V_HEADER("traceparent", r->traceparent, -1),

@@ -102,6 +102,19 @@ output_circumstances(const struct reply *r, const struct output_place *where)
 	    r->message->replayed ? ", told again" : "");
 }
 
+void
+output_purpose(const Tokend__V1__TokenSecret *s)
+{
+	output_say("  description: %s", s->description);
+	for (size_t i = 0; i < s->n_permissions; i++) {
+		const Tokend__V1__Permission *p = s->permissions[i];
+		bool all = p->resource_case == TOKEND__V1__PERMISSION__RESOURCE_ALL_DATABASES;
+
+		output_say("  may %s %s", p->action == TOKEND__V1__ACTION__READ ? "read" : "write",
+		    all ? "every database" : p->database);
+	}
+}
+
 /* Guarded memory for text that holds a token. */
 static char *
 guarded(size_t bytes, struct err *ret_err)

@@ -41,6 +41,9 @@ void output_circumstances(const struct reply *r, const struct output_place *wher
 /* All of it to a file descriptor, by write(2). Fails with the reason alone. */
 int output_write(int fd, const char *text, size_t bytes, struct err *ret_err);
 
+/* What the token may do, and what it is called, on stderr. */
+void output_purpose(const Tokend__V1__TokenSecret *s);
+
 /* A refusal, on stderr: what, of what it is said, and what to do next. again: the command that
  * sends the same record again. */
 void output_refusal(const Tokend__V1__CreateTokenReply *reply, const char *again);

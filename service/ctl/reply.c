@@ -31,6 +31,7 @@
 #define TOKEN_LEAST 64
 #define TOKEN_MOST 1024
 #define UUID_BYTES 36
+#define MARKER " [tokend/1:"
 #define DESCRIPTION_ROOM 512            /* 200 that were asked for, and a marker */
 
 /* To what any type is aligned to. Guarded memory ends at a page's end: it begins aligned only when
@@ -165,19 +166,24 @@ target_fits(const Tokend__V1__Target *asked, const Tokend__V1__TokenSecret *s)
 	    (asked->cluster_id[0] == '\0' || strcmp(asked->cluster_id, s->cluster_id) == 0);
 }
 
-/* Ours, then the service's marker, of which we know all but the attempt's UUID, and nothing behind it. */
+/* Ours (whatever it was, when its bytes are lost), then the service's marker, of which we know all but the attempt's
+ * UUID, and nothing behind it. */
 static bool
 description_fits(const struct reply_expected *e, const char *got)
 {
 	const Tokend__V1__CreateTokenRequest *ours = e->request->message;
+	const char *text = e->request->bytes_lost ? "" : ours->description, *at;
 	char known[DESCRIPTION_ROOM];
-	size_t bytes = (size_t)snprintf(known, sizeof(known), "%s [tokend/1:%s:%s:%d:", ours->description,
-	    ours->service_id, ours->principal, (int)murmur2_partition(span_str(ours->request_id), e->partitions));
+	size_t bytes = (size_t)snprintf(known, sizeof(known), MARKER "%s:%s:%d:", ours->service_id, ours->principal,
+	    (int)murmur2_partition(span_str(ours->request_id), e->partitions));
 
-	if (bytes >= sizeof(known) || strncmp(got, known, bytes) != 0)
+	if (strncmp(got, text, strlen(text)) != 0)
 		return false;
-	got += bytes;
-	return strlen(got) == UUID_BYTES + 1 && text_is_uuid(span_of(got, UUID_BYTES)) && got[UUID_BYTES] == ']';
+	at = e->request->bytes_lost ? strstr(got, MARKER) : got + strlen(text);
+	if (at == NULL || bytes >= sizeof(known) || strncmp(at, known, bytes) != 0)
+		return false;
+	at += bytes;
+	return strlen(at) == UUID_BYTES + 1 && text_is_uuid(span_of(at, UUID_BYTES)) && at[UUID_BYTES] == ']';
 }
 
 /* What is printed on a terminal, and pasted into a configuration, is printable ASCII in one word. */
@@ -206,6 +212,24 @@ recipient_id(const Tokend__V1__Recipient *recipient, char room[KEYS_FINGERPRINT_
 	return key->len == KEYS_BYTES ? keys_fingerprint(key->data, room) : NULL;
 }
 
+/* What only the request's bytes tell. */
+static const char *
+foreign_to_bytes(const struct reply_expected *e, const Tokend__V1__TokenSecret *s)
+{
+	const Tokend__V1__CreateTokenRequest *ours = e->request->message;
+
+	if (!span_equal(span_of(s->request_fingerprint.data, s->request_fingerprint.len),
+	    span_of(e->request->fingerprint, DSSE_HASH_BYTES)))
+		return "its box names other bytes than were signed";
+	if (!target_fits(ours->target, s))
+		return "its box names another cluster";
+	if (!request_permissions_equal(s->permissions, s->n_permissions, ours->permissions, ours->n_permissions))
+		return "its box names other permissions";
+	if (!expiry_fits(ours->expires_at, s->expires_at))
+		return "its box names another expiry";
+	return NULL;
+}
+
 /* NULL, or what is not ours in the box. */
 static const char *
 foreign(const struct reply_expected *e, const char *key_id, const Tokend__V1__TokenSecret *s)
@@ -216,22 +240,13 @@ foreign(const struct reply_expected *e, const char *key_id, const Tokend__V1__To
 		return "its box names another service";
 	if (strcmp(s->request_id, ours->request_id) != 0)
 		return "its box names another request";
-	if (!span_equal(span_of(s->request_fingerprint.data, s->request_fingerprint.len),
-	    span_of(e->request->fingerprint, DSSE_HASH_BYTES)))
-		return "its box names other bytes than were signed";
 	if (strcmp(s->recipient_key_id, key_id) != 0)
 		return "its box names another box key";
-	if (!target_fits(ours->target, s))
-		return "its box names another cluster";
 	if (!description_fits(e, s->description))
 		return "its box names another description";
-	if (!request_permissions_equal(s->permissions, s->n_permissions, ours->permissions, ours->n_permissions))
-		return "its box names other permissions";
-	if (!expiry_fits(ours->expires_at, s->expires_at))
-		return "its box names another expiry";
 	if (!text_is_uuid(span_str(s->token_id)) || !is_token(s->access_token))
 		return "its box holds no token";
-	return NULL;
+	return e->request->bytes_lost ? NULL : foreign_to_bytes(e, s);
 }
 
 /* One guarded block: the plaintext first, what is decoded from it behind. */

@@ -15,7 +15,7 @@ struct profile_service_key;
 
 /* What a reply is held against. */
 struct reply_expected {
-	const struct signed_request *request;
+	const struct signed_request *request;            /* that was sent: the CreateToken, or a GetOutcome about it */
 	const struct profile_service_key *service_keys;  /* pinned: nobody else is believed */
 	size_t n_service_keys;
 	const struct keys *box;                          /* of request->message->recipient */
@@ -26,7 +26,7 @@ enum reply_verdict {
 	REPLY_OTHERS,                   /* another request's */
 	REPLY_IGNORED,                  /* bears our ID and does not verify: whoever wrote it, go on waiting */
 	REPLY_REFUSED,                  /* genuine; message->status says no. A box beside it is never opened */
-	REPLY_OPENED                    /* genuine, opened, and every word of its context is ours */
+	REPLY_OPENED                    /* genuine, opened, and every word of its context is ours, that we know */
 };
 
 struct reply {

@@ -31,6 +31,7 @@
 #include "service/base/text.h"
 #include "service/ctl/files.h"
 
+#define METHOD "/tokend.v1.TokenService/CreateToken"
 #define FIRST_LINE "tokend-request 1\n"
 #define FILE_MOST (256 * 1024)          /* a value is at most 128 KiB, base64 a third more */
 
@@ -56,6 +57,7 @@ complete(struct signed_request *r, struct arena *a)
 	r->message = tokend__v1__create_token_request__unpack(&allocator, r->body.bytes, r->body.data);
 	if (r->message == NULL)
 		return -1;
+	r->method = METHOD;
 	dsse_fingerprint(DSSE_TYPE_CREATE_REQUEST, r->body, r->fingerprint);
 	dsse_digest(DSSE_TYPE_CREATE_REQUEST, r->body, span_str(r->key_id), span_str(r->signature), r->digest);
 	return 0;
@@ -84,17 +86,30 @@ new_traceparent(struct arena *a)
 }
 
 void
+request_sign_body(const char *method, const char *type, struct span body, const char *key_id,
+    const unsigned char secret[DSSE_SECRET_BYTES], struct arena *a, struct signed_request *ret_request)
+{
+	unsigned char signature[DSSE_SIGNATURE_BYTES];
+	char *text = arena_alloc(a, DSSE_SIGNATURE_BYTES / 3 * 4 + 5);
+	struct signed_request r = { .body = body, .method = method, .key_id = key_id, .signature = text,
+		.traceparent = new_traceparent(a) };
+
+	dsse_sign(type, body, secret, signature);
+	(void)text_base64(span_of(signature, sizeof(signature)), text);
+	dsse_digest(type, body, span_str(key_id), span_str(text), r.digest);
+	*ret_request = r;
+}
+
+void
 request_sign(const Tokend__V1__CreateTokenRequest *message, const char *key_id,
     const unsigned char secret[DSSE_SECRET_BYTES], struct arena *a, struct signed_request *ret_request)
 {
 	size_t bytes = tokend__v1__create_token_request__get_packed_size(message);
-	unsigned char *body = arena_alloc(a, bytes), signature[DSSE_SIGNATURE_BYTES];
-	char *signature_text = arena_alloc(a, DSSE_SIGNATURE_BYTES / 3 * 4 + 5);
-	struct signed_request r = { .key_id = key_id, .signature = signature_text, .traceparent = new_traceparent(a) };
+	unsigned char *body = arena_alloc(a, bytes);
+	struct signed_request r;
 
-	r.body = span_of(body, tokend__v1__create_token_request__pack(message, body));
-	dsse_sign(DSSE_TYPE_CREATE_REQUEST, r.body, secret, signature);
-	(void)text_base64(span_of(signature, sizeof(signature)), signature_text);
+	(void)tokend__v1__create_token_request__pack(message, body);
+	request_sign_body(METHOD, DSSE_TYPE_CREATE_REQUEST, span_of(body, bytes), key_id, secret, a, &r);
 	if (complete(&r, a) != 0)
 		abort();                /* what was packed a moment ago unpacks */
 	*ret_request = r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A CreateToken as the requester holds it: the bytes it signed, kept on disk so that the very same
- * ones can be sent again. */
+ * ones can be sent again. And what any signed record has in common with it. */
 #ifndef TOKEND_CTL_REQUEST_H
 #define TOKEND_CTL_REQUEST_H
 
@@ -14,15 +14,14 @@
 struct arena;
 struct err;
 
-#define REQUEST_METHOD "/tokend.v1.TokenService/CreateToken"     /* of the header tokend-method */
 #define REQUEST_ID_ROOM 37
-#define REQUEST_TRACEPARENT_ROOM 56
 
 struct signed_request {
 	struct span body;                                /* the record's value */
-	const char *key_id, *signature, *traceparent;    /* its headers; the signature in base64 */
-	const Tokend__V1__CreateTokenRequest *message;   /* body, decoded */
-	unsigned char fingerprint[DSSE_HASH_BYTES];      /* what the box will name */
+	const char *method, *key_id, *signature, *traceparent;   /* its headers; the signature in base64 */
+	const Tokend__V1__CreateTokenRequest *message;   /* body, decoded; of a GetOutcome, what it asks about */
+	bool bytes_lost;                                 /* of message only ID, principal, service and key are known */
+	unsigned char fingerprint[DSSE_HASH_BYTES];      /* what the box will name; unknown when the bytes are lost */
 	unsigned char digest[DSSE_HASH_BYTES];           /* what a reply to this record will name */
 };
 
@@ -31,6 +30,11 @@ const char *request_new_id(char room[REQUEST_ID_ROOM]);
 
 /* Pack and sign. Everything is in the arena, a copy of message too. */
 void request_sign(const Tokend__V1__CreateTokenRequest *message, const char *key_id,
+    const unsigned char secret[DSSE_SECRET_BYTES], struct arena *a, struct signed_request *ret_request);
+
+/* Sign that body, as a record of that method and DSSE type: body, headers and digest of *ret_request, in the arena,
+ * and nothing else of it. */
+void request_sign_body(const char *method, const char *type, struct span body, const char *key_id,
     const unsigned char secret[DSSE_SECRET_BYTES], struct arena *a, struct signed_request *ret_request);
 
 /* Put it on disk, as STATE_DIR/REQUEST_ID.request; both synced. Makes the directory. Fails

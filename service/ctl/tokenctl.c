@@ -39,6 +39,7 @@ static const struct command *const commands[] = {
 	&policy_explain_command,
 	&token_create_command,
 	&token_open_command,
+	&token_outcome_command,
 	&request_make_command,
 	&reply_open_command,
 	&keys_make_command,

@@ -174,12 +174,22 @@ class Audit:
     def one_outcome_each(self):
         prints = {digest_of_record(m): fingerprint_of_record(m) for m in self.requests}
         outcomes = collections.defaultdict(list)
+        again = []  # what a GetOutcome was told
         for m in self.replies:
             if method_of_record(m) == "RevokeToken":
                 continue
             reply = pb.CreateTokenReply.FromString(unframed(m.value()))
-            if reply.status.about == OUTCOME or reply.status.code == 0:
+            if reply.status.about != OUTCOME:
+                continue
+            if method_of_record(m) == "GetOutcome":
+                again.append(reply)
+            else:
                 outcomes[reply.principal, reply.request_id, prints.get(reply.request_digest)].append(reply)
+        for reply in again:
+            of = [key for key in outcomes if key[:2] == (reply.principal, reply.request_id)]
+            self.that(len(of) == 1 and reply.replayed, "I2", f"{reply.request_id}: an outcome is told that nobody had")
+            for key in of:
+                outcomes[key].append(reply)
         # One that was begun and then skipped is decided without a reply of its own.
         begun_and_skipped = {
             fingerprint_of_record(m) for m in self.requests if (m.partition(), m.offset()) in self.skipped

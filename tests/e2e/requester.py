@@ -307,12 +307,14 @@ class Requester:
             setattr(m, name, value)
         return self.sign("CreateToken", m)
 
-    def other(self, method, request_id):
+    def other(self, method, request_id, life_s=None):
         """A GetOutcome or a RevokeToken."""
         m = {"GetOutcome": pb.GetOutcomeRequest, "RevokeToken": pb.RevokeTokenRequest}[method](
             request_id=request_id, principal=self.me.name, service_id=self.service_id
         )
         m.issued_at.seconds = int(time.time())
+        if life_s is not None:
+            m.deadline.seconds = m.issued_at.seconds + life_s
         return self.sign(method, m)
 
     def sign(self, method, message, signing_key=None, key_id=None):
@@ -385,7 +387,9 @@ class Requester:
         return reply
 
     def open(self, request, m):
-        """The box, its context compared with what was asked: all of it."""
+        """The box, its context compared with what was asked: all of it. A GetOutcome asks what a CreateToken did."""
+        if request.method == "GetOutcome":
+            request = next(q for q in self.sent.values() if q.method == "CreateToken" and q.key == request.key)
         asked = request.message
         try:
             secret = pb.TokenSecret.FromString(SealedBox(self.me.box_key).decrypt(m.sealed_token))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in for the service, for tests of a requester alone: an embedded Kafka (librdkafka's mock cluster) and just
-enough of the contract to answer one request, honestly or not. Written from the contract, without any of the service's
-code, so that it also tells when both programs agree on something that the contract does not say.
+enough of the contract to answer a request or a question, honestly or not. Written from the contract, without any of the
+service's code, so that it also tells when both programs agree on something that the contract does not say.
 
 The mock cluster shows uncommitted records and writes no markers: this is for the requester's logic, not for its
 guarantees.
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 SODIUM = ctypes.CDLL(ctypes.util.find_library("sodium"))
 REQUEST_TYPE = b"application/vnd.tokend.v1.CreateTokenRequest+protobuf"
+QUESTION_TYPE = b"application/vnd.tokend.v1.GetOutcomeRequest+protobuf"
 REPLY_TYPE = b"application/vnd.tokend.v1.CreateTokenReply+protobuf"
 OUTCOME, RECORD = 1, 2
 ATTEMPT = "6a3d2b1c-0000-4000-8000-000000000002"
@@ -32,9 +33,9 @@ def fingerprint(body):
     return hashlib.sha256(pae(REQUEST_TYPE, body)).digest()
 
 
-def digest(body, key_id, signature):
+def digest(body, key_id, signature, kind=REQUEST_TYPE):
     return hashlib.sha256(
-        pae(REQUEST_TYPE, body) + b" %d %s %d %s" % (len(key_id), key_id, len(signature), signature)
+        pae(kind, body) + b" %d %s %d %s" % (len(key_id), key_id, len(signature), signature)
     ).digest()
 
 
@@ -86,27 +87,51 @@ def fields(body):
     return found
 
 
-class Request:
-    """A CreateTokenRequest as it came in."""
+class Signed:
+    """What any record of ours has, as it came in."""
 
     def __init__(self, message):
         self.body, self.partition, self.key = message.value(), message.partition(), message.key()
         self.headers = dict(message.headers())
+        one = dict(fields(self.body))
+        self.request_id, self.principal, self.service_id = (one[n].decode() for n in (1, 2, 3))
+
+    def digest(self):
+        return digest(self.body, self.headers["tokend-key-id"], self.headers["tokend-signature"], self.kind)
+
+    def signature_verifies(self, public):
+        Ed25519PublicKey.from_public_bytes(public).verify(
+            base64.b64decode(self.headers["tokend-signature"]), pae(self.kind, self.body)
+        )
+        return True
+
+
+class Question(Signed):
+    """A GetOutcomeRequest."""
+
+    kind = QUESTION_TYPE
+
+    def __init__(self, message):
+        super().__init__(message)
+        one = dict(fields(self.body))
+        self.issued_at, self.deadline = (dict(fields(one[n]))[1] for n in (4, 5))
+
+
+class Request(Signed):
+    """A CreateTokenRequest."""
+
+    kind = REQUEST_TYPE
+
+    def __init__(self, message):
+        super().__init__(message)
         f = fields(self.body)
         one = dict(f)
-        self.request_id, self.principal, self.service_id = (one[n].decode() for n in (1, 2, 3))
         self.cluster = dict(fields(one[4]))[1].decode() if 4 in one else ""
         self.description = one[5].decode()
         self.permissions = [value for number, value in f if number == 6]
         self.expires_at = one.get(7, b"")
         self.deadline, self.issued_at = one.get(9), one[8]
         self.box_key_id = dict(fields(one[10]))[1].decode()
-
-    def signature_verifies(self, public):
-        Ed25519PublicKey.from_public_bytes(public).verify(
-            base64.b64decode(self.headers["tokend-signature"]), pae(REQUEST_TYPE, self.body)
-        )
-        return True
 
 
 class StandIn:
@@ -146,7 +171,8 @@ class StandIn:
             message = consumer.poll(0.05)
             if message is None or message.error():
                 continue
-            request = Request(message)
+            asks = dict(message.headers())["tokend-method"] == b"/tokend.v1.TokenService/GetOutcome"
+            request = (Question if asks else Request)(message)
             self.requests.append(request)
             for headers, value in self.answer(request):
                 self.producer.produce(
@@ -172,12 +198,9 @@ class Service:
         return [("tokend-key-id", b"tokend-1"), ("tokend-signature", signature)], value
 
     def reply(self, request, status=b"", box=b"", **spoilt):
-        headers = request.headers
         value = field(1, spoilt.get("request_id", request.request_id))
         value += field(2, spoilt.get("principal", request.principal))
-        value += field(
-            3, spoilt.get("digest", digest(request.body, headers["tokend-key-id"], headers["tokend-signature"]))
-        )
+        value += field(3, spoilt.get("digest", request.digest()))
         value += varint(4 << 3 | 2) + varint(len(status)) + status
         if box:
             value += field(5, 1) + field(6, request.box_key_id) + field(7, box)

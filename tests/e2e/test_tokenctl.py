@@ -72,8 +72,8 @@ def test_help_lists_every_command():
     [
         ([], "a command is missing"),
         (["frob"], 'no command "frob"'),
-        (["token"], 'no command "token" by itself; there are: token create, token open'),
-        (["token", "creat\x1b"], 'no command "token creat\\x1b"; there are: token create, token open'),
+        (["token"], 'no command "token" by itself; there are: token create, token open, token outcome'),
+        (["token", "creat\x1b"], 'no command "token creat\\x1b"; there are: token create, token open, token outcome'),
         (["help", "keys"], "there are: keys make, keys show, keys export"),
         (["--frob", "help"], "no flag --frob"),
         (["token", "create", "--frob", "x"], "no flag --frob"),

@@ -16,6 +16,7 @@
 #include "service/base/err.h"
 #include "service/base/secret.h"
 #include "service/base/text.h"
+#include "service/ctl/outcome.h"
 #include "service/ctl/profile.h"
 #include "service/ctl/reply.h"
 
@@ -26,6 +27,7 @@
 #define HOME "4"                        /* of order-7, among them */
 #define ATTEMPT "33333333-3333-3333-3333-333333333333"
 #define MARKED(text) text " [tokend/1:tokend:telemetry:" HOME ":" ATTEMPT "]"
+#define ANOTHER_DESCRIPTION MARKED("another")
 #define FRAME "\0\0\0\0\7\2\6"          /* Schema Registry's: schema 7, the file's fourth message */
 
 /* A requester with its request, and a service with its key; deterministic. */
@@ -34,7 +36,7 @@ struct world {
 	unsigned char service_secret[DSSE_SECRET_BYTES], box_secret[KEYS_BYTES];
 	struct profile_service_key pinned;
 	struct keys box;
-	struct signed_request request;
+	struct signed_request request, outcome;
 	struct reply_expected expected;
 	Tokend__V1__TokenSecret secret;
 	Tokend__V1__Status status;
@@ -574,6 +576,113 @@ test_a_refused_record_may_have_no_principal(void **state)
 	assert_int_equal(verdict(w), REPLY_REFUSED);
 }
 
+/* From now on a GetOutcome was sent, and the reply answers it. */
+static void
+ask_outcome(struct world *w, const struct signed_request *create)
+{
+	struct profile p = { .service_id = "tokend", .principal = "telemetry", .signing_key.id = "t-2026a",
+		.box_key.id = "t-box1" };
+	unsigned char seed[DSSE_SEED_BYTES] = { 2 }, secret[DSSE_SECRET_BYTES];
+
+	dsse_secret_of_seed(seed, secret);
+	outcome_sign("order-7", create, &p, secret, 1900000100, 60, &w->arena, &w->outcome);
+	w->expected.request = &w->outcome;
+	w->reply.request_digest.data = w->outcome.digest;
+}
+
+/* Signed under its own type, and nothing in it but who asks for what until when. */
+static void
+test_an_outcome_is_asked_for_as_the_contract_says(void **state)
+{
+	struct world *w = *state;
+	unsigned char public_key[DSSE_PUBLIC_BYTES], signature[DSSE_SIGNATURE_BYTES], digest[DSSE_HASH_BYTES];
+	unsigned char seed[DSSE_SEED_BYTES] = { 2 }, secret[DSSE_SECRET_BYTES];
+	Tokend__V1__GetOutcomeRequest *m;
+
+	dsse_secret_of_seed(seed, secret);
+	dsse_public_of(secret, public_key);
+	ask_outcome(w, NULL);
+	assert_string_equal(w->outcome.method, "/tokend.v1.TokenService/GetOutcome");
+	assert_int_equal(text_parse_base64(span_str(w->outcome.signature), signature, sizeof(signature)),
+	    DSSE_SIGNATURE_BYTES);
+	assert_true(dsse_verify(DSSE_TYPE_OUTCOME_REQUEST, w->outcome.body, public_key, signature));
+	dsse_digest(DSSE_TYPE_OUTCOME_REQUEST, w->outcome.body, span_str("t-2026a"), span_str(w->outcome.signature),
+	    digest);
+	assert_memory_equal(w->outcome.digest, digest, sizeof(digest));
+	m = tokend__v1__get_outcome_request__unpack(NULL, w->outcome.body.bytes, w->outcome.body.data);
+	assert_non_null(m);
+	assert_string_equal(m->request_id, "order-7");
+	assert_string_equal(m->principal, "telemetry");
+	assert_string_equal(m->service_id, "tokend");
+	assert_int_equal(m->issued_at->seconds, 1900000100);
+	assert_int_equal(m->deadline->seconds, 1900000160);
+	tokend__v1__get_outcome_request__free_unpacked(m, NULL);
+}
+
+static void
+test_time_is_left_for_the_answer(void **state)
+{
+	(void)state;
+	assert_int_equal(outcome_life_s(1), 1);
+	assert_int_equal(outcome_life_s(1999), 1);
+	assert_int_equal(outcome_life_s(5000), 4);
+	assert_int_equal(outcome_life_s(60000), 50);
+	assert_int_equal(outcome_life_s(3610000), 3600);
+	assert_int_equal(outcome_life_s(3620000), 3600);
+	assert_int_equal(outcome_life_s(UINT64_C(86400000)), 3600);
+}
+
+/* The reply to the CreateToken itself is not the answer to the question, though its box is the same. */
+static void
+test_an_outcome_answers_the_question(void **state)
+{
+	struct world *w = *state;
+
+	for (int lost = 0; lost < 2; lost++) {
+		make_reply(w);
+		ask_outcome(w, lost ? NULL : &w->request);
+		assert_int_equal(verdict(w), REPLY_OPENED);
+		w->reply.request_digest.data = w->request.digest;
+		assert_int_equal(verdict(w), REPLY_IGNORED);
+		ask_outcome(w, lost ? NULL : &w->request);
+		w->reply.principal = "billing";
+		assert_int_equal(verdict(w), REPLY_IGNORED);
+		w->reply.principal = "telemetry";
+		w->reply.request_id = "order-8";
+		assert_int_equal(verdict(w), REPLY_IGNORED);
+		w->reply.request_id = "order-7";
+		w->status.code = 5;
+		w->status.about = TOKEND__V1__ABOUT__RECORD;
+		assert_int_equal(verdict(w), REPLY_REFUSED);
+	}
+}
+
+/* verdict of a box of which that much is foreign: with the request's bytes, and without. */
+static void
+test_what_only_the_lost_bytes_tell_is_not_compared(void **state)
+{
+	struct world *w = *state;
+	unsigned char other[DSSE_HASH_BYTES] = { 1 };
+
+#define SPOILT(spoil, without) do { \
+	make_reply(w); spoil; ask_outcome(w, &w->request); assert_int_equal(verdict(w), REPLY_IGNORED); \
+	make_reply(w); spoil; ask_outcome(w, NULL); assert_int_equal(verdict(w), without); \
+} while (0)
+	SPOILT(w->secret.request_fingerprint.data = other, REPLY_OPENED);
+	SPOILT(w->secret.cluster = "other", REPLY_OPENED);
+	SPOILT(w->secret.n_permissions = 2, REPLY_OPENED);
+	SPOILT(w->secret.expires_at = NULL, REPLY_OPENED);
+	SPOILT(w->secret.description = ANOTHER_DESCRIPTION, REPLY_OPENED);
+	SPOILT(w->secret.description = "for the agent", REPLY_IGNORED);
+	SPOILT(w->secret.service_id = "other", REPLY_IGNORED);
+	SPOILT(w->secret.request_id = "order-8", REPLY_IGNORED);
+	SPOILT(w->secret.recipient_key_id = "t-box2", REPLY_IGNORED);
+	SPOILT(w->reply.recipient_key_id = "t-box2", REPLY_IGNORED);
+	SPOILT(w->secret.access_token = "with blank", REPLY_IGNORED);
+	SPOILT(w->secret.token_id = "", REPLY_IGNORED);
+#undef SPOILT
+}
+
 /* The largest request there is still fits the guarded block that its token is decoded in. */
 static void
 test_a_thousand_permissions_fit(void **state)
@@ -612,6 +721,10 @@ main(void)
 		TEST(test_a_refusal_is_believed_like_a_token),
 		TEST(test_a_box_beside_an_error_stays_shut),
 		TEST(test_a_refused_record_may_have_no_principal),
+		TEST(test_an_outcome_is_asked_for_as_the_contract_says),
+		TEST(test_time_is_left_for_the_answer),
+		TEST(test_an_outcome_answers_the_question),
+		TEST(test_what_only_the_lost_bytes_tell_is_not_compared),
 		TEST(test_a_thousand_permissions_fit),
 	};
 	size_t locked_bytes;
