@@ -37,22 +37,42 @@ end(struct ticket *t, enum status_cause cause, const char *what)
 	return CONCLUDE_END;
 }
 
+/* why: the sentence's beginning, for a request that was begun. */
+static void
+end_as_at_deadline(struct ticket *t, const char *why)
+{
+	if (!t->has_last_verdict)
+		status_set(&t->status, STATUS_UPSTREAM_UNREACHABLE, "%s after %u attempts", why, t->attempts.begun);
+	else
+		status_set(&t->status, t->last_verdict == VERDICT_CREDENTIAL ? STATUS_UPSTREAM_AUTH :
+		    t->last_verdict == VERDICT_THROTTLED ? STATUS_UPSTREAM_THROTTLED : STATUS_UPSTREAM_UNREACHABLE,
+		    "%s after %u attempts; the last: %s", why, t->attempts.begun, t->job.message);
+}
+
+bool
+conclude_spent(struct ticket *t)
+{
+	unsigned unknown = attempts_unknown(&t->attempts);
+
+	if (unknown >= ATTEMPTS_UNKNOWN_MOST)
+		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS,
+		    "%u attempts ended without a word on whether a token was created%s%s", unknown,
+		    t->has_last_verdict ? "; the last: " : "", t->has_last_verdict ? t->job.message : "");
+	else if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST)
+		end_as_at_deadline(t, "no attempt brought a token, and there is no room to remember another");
+	else
+		return false;
+	return true;
+}
+
 static enum conclude_step
 next_attempt(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 {
 	const struct backoff b = { .base_ms = duration_ms(DURATION_BACKOFF_BASE),
 	    .cap_ms = duration_ms(DURATION_BACKOFF_CAP) };
 
-	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
-		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS,
-		    "%u attempts ended without a word on whether a token was created; the last: %s",
-		    attempts_unknown(&t->attempts), t->job.message);
+	if (conclude_spent(t))
 		return CONCLUDE_END;
-	}
-	if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST) {
-		conclude_exhausted(t);
-		return CONCLUDE_END;
-	}
 	*ret_wait_ms = backoff_ms(&b, t->backoffs++, t->job.retry_after_ms, dice);
 	return CONCLUDE_RETRY;
 }
@@ -130,24 +150,6 @@ conclude_unlooked(struct ticket *t)
 }
 
 /* ---- the end of the line ----------------------------------------------------------------------------------------- */
-
-/* why: the sentence's beginning, for a request that was begun. */
-static void
-end_as_at_deadline(struct ticket *t, const char *why)
-{
-	if (!t->has_last_verdict)
-		status_set(&t->status, STATUS_UPSTREAM_UNREACHABLE, "%s after %u attempts", why, t->attempts.begun);
-	else
-		status_set(&t->status, t->last_verdict == VERDICT_CREDENTIAL ? STATUS_UPSTREAM_AUTH :
-		    t->last_verdict == VERDICT_THROTTLED ? STATUS_UPSTREAM_THROTTLED : STATUS_UPSTREAM_UNREACHABLE,
-		    "%s after %u attempts; the last: %s", why, t->attempts.begun, t->job.message);
-}
-
-void
-conclude_exhausted(struct ticket *t)
-{
-	end_as_at_deadline(t, "no attempt brought a token, and there is no room to remember another");
-}
 
 void
 conclude_backlog(struct ticket *t, const char *cluster)

@@ -3,6 +3,7 @@
 #ifndef TOKEND_CONCLUDE_H
 #define TOKEND_CONCLUDE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "service/base/span.h"
@@ -28,8 +29,9 @@ void conclude_unlooked(struct ticket *t);
 
 /* The deadline has passed while it waited: fill t->status by what its last attempt came to. */
 void conclude_deadline(struct ticket *t);
-/* The same when the deadline is not what ends it: ATTEMPTS_CLOSED_MOST attempts are. */
-void conclude_exhausted(struct ticket *t);
+/* Has it had all the attempts that it may have: too many of unknown fate (R10), or as many as are remembered? Then
+ * t->status says so. */
+bool conclude_spent(struct ticket *t);
 /* It is one too many that waits for a cluster that does not answer. */
 void conclude_backlog(struct ticket *t, const char *cluster);
 

@@ -7,6 +7,7 @@
 #include "service/dispatch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "service/base/clock.h"
 #include "service/base/config.h"

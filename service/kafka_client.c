@@ -78,6 +78,17 @@ fail:
 	return NULL;
 }
 
+int
+kafka_client_check(const struct config *c, struct err *ret_err)
+{
+	rd_kafka_conf_t *conf = kafka_client_conf(c, "check", NULL, 0, ret_err);
+
+	if (conf == NULL)
+		return -1;
+	rd_kafka_conf_destroy(conf);
+	return 0;
+}
+
 struct rd_kafka_s *
 kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own, size_t n_own,
     struct err *ret_err)

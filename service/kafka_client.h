@@ -18,6 +18,9 @@ struct kafka_property { const char *name, *value; };
 struct rd_kafka_conf_s *kafka_client_conf(const struct config *c, const char *role, const struct kafka_property *own,
     size_t n_own, struct err *ret_err);
 
+/* Would librdkafka take the properties, and can the secret ones be read? Asks no broker. */
+int kafka_client_check(const struct config *c, struct err *ret_err);
+
 /* Same, made into a handle (consumer or producer). */
 struct rd_kafka_s *kafka_client_consumer(const struct config *c, const char *role, const struct kafka_property *own,
     size_t n_own, struct err *ret_err);

@@ -133,7 +133,7 @@ begin(struct lists *l, size_t cluster)
 	list->probe_served = list->probe;
 	list->probe = false;
 	list->under_way = true;
-	list->job = (struct job){ .verb = JOB_LIST, .cluster = (unsigned)cluster, 
+	list->job = (struct job){ .verb = JOB_LIST, .cluster = (unsigned)cluster,
 	    .looked_for = list->marker[0] != '\0' ? list->marker : NULL,
 	    .not_after_boot_ms = clock_boot_ms() + duration_ms(DURATION_LIST) };
 	pool_submit(l->pool, &list->job);

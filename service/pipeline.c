@@ -76,22 +76,36 @@ unlink_waiter(struct ticket *t)
 }
 
 void
+pipeline_unwait(struct pipeline *p, struct ticket *t)
+{
+	timers_clear(p->timers, t);
+	switch (t->state) {
+	case TICKET_WAITING:
+		unlink_waiter(t);
+		break;
+	case TICKET_QUEUED:
+		dispatch_withdraw(p->dispatch, t);
+		break;
+	case TICKET_LOOKING:
+		lists_withdraw(p->lists, t);
+		break;
+	default:
+		break;
+	}
+}
+
+void
 pipeline_drop(struct pipeline *p, struct ticket *t)
 {
 	while (t->waiters != NULL)
 		pipeline_drop(p, t->waiters);
-	unlink_waiter(t);
-	if (t->state == TICKET_QUEUED)
-		dispatch_withdraw(p->dispatch, t);
+	pipeline_unwait(p, t);
 	if (t->state == TICKET_INTENT)
 		dispatch_unused(p->dispatch, t);
-	if (t->state == TICKET_LOOKING)
-		lists_withdraw(p->lists, t);
 	if (t->item.queued)
 		batch_withdraw(p->batch, &t->item);
 	if (t->asked != NULL)
 		t->asked->ticket = NULL;
-	timers_clear(p->timers, t);
 	pool_return(p->pool, &t->job);
 	policy_release(t->policy);
 	t->policy = NULL;
@@ -119,7 +133,8 @@ pipeline_leave(struct pipeline *p, struct ticket *t)
 {
 	switch (t->state) {
 	case TICKET_QUEUED:
-		dispatch_withdraw(p->dispatch, t);
+	case TICKET_BACKOFF:
+		pipeline_unwait(p, t);
 		break;
 	case TICKET_INTENT:
 		if (!t->item.queued)
@@ -133,15 +148,12 @@ pipeline_leave(struct pipeline *p, struct ticket *t)
 		pipeline_drop(p, t);
 		return;
 	case TICKET_LOOKING:
-		lists_withdraw(p->lists, t);
+		pipeline_unwait(p, t);
 		conclude_unlooked(t);
-		break;
-	case TICKET_BACKOFF:
 		break;
 	default:
 		return;                 /* WAITING goes where its holder goes; the others come back by themselves */
 	}
-	timers_clear(p->timers, t);
 	hand_over_or_drop(p, t);
 }
 
@@ -196,7 +208,7 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 
 /* ---- what comes back --------------------------------------------------------------------------------------------- */
 
-/* What became of the attempt leads there. */
+/* An attempt came to an end, or a list told what its end meant: deliver, end, look, or try again. */
 static void
 go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wait_ms)
 {
@@ -289,11 +301,13 @@ take_outcomes(struct pipeline *p)
 	struct mail *mail, *next;
 
 	for (mail = mailbox_take(p->outcomes); mail != NULL; mail = next) {
+		struct job *job = (struct job *)mail;
+
 		next = mail->next;
-		if (((struct job *)mail)->owner != NULL)
-			call_returned(p, ((struct job *)mail)->owner);
+		if (job->verb == JOB_LIST)
+			list_returned(p, job);
 		else
-			list_returned(p, (struct job *)mail);
+			call_returned(p, job->owner);
 	}
 }
 
@@ -310,8 +324,7 @@ answer_committed(struct pipeline *p, struct ticket *t)
 		journal_settled(t->assignment->journal, t, t->item.out[0].delivered_offset);
 	answer_settled(p, t);
 	while ((w = t->waiters) != NULL) {
-		unlink_waiter(w);
-		timers_clear(p->timers, w);
+		pipeline_unwait(p, w);
 		w->stored = arena_copy(&w->arena, t->stored);
 		w->code = t->code;
 		w->status = t->status;
@@ -404,36 +417,35 @@ take_results(struct pipeline *p)
 	}
 }
 
+/* t's deadline has passed. */
+static void
+end_at_deadline(struct pipeline *p, struct ticket *t)
+{
+	pipeline_unwait(p, t);
+	if (t->request.method == METHOD_GET_OUTCOME) {
+		walk_still_in_flight(p, t);
+		return;
+	}
+	if (t->state == TICKET_LOOKING)
+		conclude_unlooked(t);
+	conclude_deadline(t);
+	answer_status(p, t);
+}
+
 static void
 take_due(struct pipeline *p, uint64_t now_boot_ms)
 {
 	struct ticket *t;
 
 	while ((t = timers_take(p->timers, now_boot_ms)) != NULL) {
-		if (t->request.method == METHOD_GET_OUTCOME && pipeline_now() >= t->request.deadline) {
-			unlink_waiter(t);
-			walk_still_in_flight(p, t);
-			continue;
-		}
-		if (t->state == TICKET_WAITING) {
-			timers_set(p->timers, t, pipeline_deadline(t));
-			continue;
-		}
-		if (t->state == TICKET_FETCHING) {
+		bool over = pipeline_now() >= t->request.deadline;
+
+		/* A repeat whose reply is decided is told it, however late. */
+		if (t->state == TICKET_FETCHING && !(over && t->request.method == METHOD_GET_OUTCOME))
 			walk_fetch(p, t);
-			continue;
-		}
-		assert(t->state == TICKET_BACKOFF || t->state == TICKET_QUEUED || t->state == TICKET_LOOKING);
-		if (pipeline_now() >= t->request.deadline) {
-			if (t->state == TICKET_QUEUED)
-				dispatch_withdraw(p->dispatch, t);
-			if (t->state == TICKET_LOOKING) {
-				lists_withdraw(p->lists, t);
-				conclude_unlooked(t);
-			}
-			conclude_deadline(t);
-			answer_status(p, t);
-		} else if (t->state == TICKET_BACKOFF)
+		else if (over)
+			end_at_deadline(p, t);
+		else if (t->state == TICKET_BACKOFF)
 			pipeline_to_line(p, t);
 		else
 			timers_set(p->timers, t, pipeline_deadline(t));

@@ -63,9 +63,7 @@ to_end(struct ticket *t, int cluster)
 static void
 shed(struct pipeline *p, struct ticket *t)
 {
-	timers_clear(p->timers, t);
-	if (t->state == TICKET_QUEUED)
-		dispatch_withdraw(p->dispatch, t);
+	pipeline_unwait(p, t);
 	backlog_forget(t);
 	for (struct ticket *w = t->waiters; w != NULL; w = w->line_next)
 		backlog_forget(w);

@@ -29,7 +29,6 @@
 #include "service/timers.h"
 #include "service/watermark.h"
 
-
 static void
 show(struct pipeline *p)
 {

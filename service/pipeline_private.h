@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the
- * turn), pipeline_answer.c (what is written), pipeline_hold.c (assignments: restored, drained, lost). */
+ * turn), pipeline_backlog.c (who holds too much), pipeline_answer.c (what is written), pipeline_hold.c (assignments:
+ * restored, drained, lost). */
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
 
@@ -95,6 +96,8 @@ bool walk_past_window(const struct pipeline *p, const struct ticket *t);
 
 /* ---- pipeline.c -------------------------------------------------------------------------------------------------- */
 
+/* t waits no more, whatever for: it is in no line, on no timer. Its state is as it was. */
+void pipeline_unwait(struct pipeline *p, struct ticket *t);
 /* t is done with, wherever it is. Waiters go with it. */
 void pipeline_drop(struct pipeline *p, struct ticket *t);
 /* t waits for a permit, at most until its deadline. */

@@ -112,15 +112,7 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 		answer_status(p, t);
 		return;
 	}
-	if (t->attempts.n_closed >= ATTEMPTS_CLOSED_MOST) {
-		conclude_exhausted(t);
-		answer_status(p, t);
-		return;
-	}
-	if (attempts_unknown(&t->attempts) >= ATTEMPTS_UNKNOWN_MOST) {
-		status_set(&t->status, STATUS_UPSTREAM_AMBIGUOUS,
-		    "%u attempts ended without a word on whether a token was created",
-		    attempts_unknown(&t->attempts));
+	if (conclude_spent(t)) {
 		answer_status(p, t);
 		return;
 	}

@@ -17,6 +17,7 @@
 #include "service/base/secret.h"
 #include "service/base/text.h"
 #include "service/crash.h"
+#include "service/kafka_client.h"
 #include "service/loop.h"
 #include "service/ops.h"
 #include "service/pipeline.h"
@@ -236,7 +237,8 @@ start(const struct options *o, size_t locked_bytes, struct err *ret_err)
 
 	if ((c = config_load(o->config, ret_err)) == NULL ||
 	    (policy = policy_load(c->policy_file, c, ret_err)) == NULL ||
-	    (signing_key = read_signing_key(c, ret_err)) == NULL || check_management_tokens(c, ret_err) != 0)
+	    (signing_key = read_signing_key(c, ret_err)) == NULL || check_management_tokens(c, ret_err) != 0 ||
+	    kafka_client_check(c, ret_err) != 0)
 		goto out;
 	if (o->check) {
 		printf("%s: good\n", o->config);

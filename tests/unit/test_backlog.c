@@ -48,6 +48,14 @@ answer_status(struct pipeline *of, struct ticket *t)
 }
 
 void
+pipeline_unwait(struct pipeline *of, struct ticket *t)
+{
+	timers_clear(of->timers, t);
+	if (t->state == TICKET_QUEUED)
+		dispatch_withdraw(of->dispatch, t);
+}
+
+void
 pool_submit(struct pool *pool, struct job *chain)
 {
 	(void)pool;
