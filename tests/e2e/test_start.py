@@ -178,3 +178,14 @@ def test_topics_create_makes_what_the_service_takes_and_changes_nothing(common, 
     assert differs.stdout.count("exists, as it should be") == 3
     status, lines = started.run()
     assert status == 1 and f"{prefix}.journal" in lines[-1]["error"]
+
+
+@pytest.mark.parametrize("entry, said", [("bogus.prop=1", "bogus.prop"), ("log_level=loud", "log_level")])
+def test_a_property_that_librdkafka_does_not_take(common, entry, said):
+    """No broker is asked: --check-config says so already."""
+    path = common.conf / "tokend-bogus.yaml"
+    path.write_text(json.dumps({**common.config, "instance": "bogus", "kafka": [*common.config["kafka"], entry]}))
+    for arguments in (["--check-config"], []):
+        command = [BUILD / "tokend", "--config", path, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and said in done.stderr
