@@ -168,7 +168,7 @@ def test_what_is_wrong_here_is_told_before_anything_is_sent(kafka, earlier):
     here, _, _ = earlier
     stored = here / "state" / "order-7.request"
     for arguments, said in (
-        ([], "--request-id ID is missing: what became of which request?"),
+        ([], "--request-id ID is missing: which request is meant?"),
         (["--request-id", "a b"], '--request-id "a b"'),
         (["--request-id", "order-7", "x"], 'token outcome takes flags only, not "x"'),
         (["--request-id", "order-7", "--format", "xml"], "--format is table, json or token"),
