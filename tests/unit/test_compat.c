@@ -205,7 +205,8 @@ check_stored_request(const cJSON *kept)
 	struct profile_service_key pinned = { .id = service_key->string };
 	unsigned char box_secret[32];
 	struct keys box = { .secret = box_secret };
-	struct reply_expected e = { .request = &request, .service_keys = &pinned, .n_service_keys = 1, .box = &box };
+	struct reply_expected e = { .request = &request, .service_keys = &pinned, .n_service_keys = 1, .box = &box,
+	    .partitions = json_member(kept, "partitions")->valueint };
 	int opened = 0;
 
 	memcpy(pinned.public_key, json_base64(&a, service_key->valuestring).data, sizeof(pinned.public_key));
