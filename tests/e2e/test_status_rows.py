@@ -328,7 +328,7 @@ def test_asked_to_slow_down_until_the_deadline(shared, r):
 @pytest.mark.row("UPSTREAM_UNREACHABLE")
 def test_failing_until_the_deadline(shared, r):
     request = r.create(a_description(), cluster="failing", life_s=2)
-    fails(shared, request, fault="error", status=503)
+    fails(shared, request, fault="error", status=503, delay_ms=700)     # so slowly that five do not fit
     reply = check(r.ask(request), "UPSTREAM_UNREACHABLE", "deadline", "the last: 503", details={})
     posts = shared.sandbox.posts(request.message.description)
     assert reply.message.attempts == len(posts)
