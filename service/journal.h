@@ -3,8 +3,8 @@
  * written next.
  *
  * It is filled by the restorer (journal_remember, record by record, then journal_open) and belongs to the
- * loop from then on. The index keeps 72 bytes an entry (96 with the table's slack); replies stay in Kafka and
- * are read back by offset. */
+ * loop from then on. The index keeps 72 bytes an entry, 96 to 192 with the table's slack, which doubles as it
+ * grows; replies stay in Kafka and are read back by offset. */
 #ifndef TOKEND_JOURNAL_H
 #define TOKEND_JOURNAL_H
 

@@ -156,7 +156,7 @@ struct transaction {
 enum ticket_state {
 	TICKET_READ,                    /* walking through the first rooms; never seen in between */
 	TICKET_FETCHING,                /* the restorer reads a stored reply back for it */
-	TICKET_WAITING,                 /* a repeat of one in flight: waits for its outcome */
+	TICKET_WAITING,                 /* a repeat of one in flight, or a GetOutcome: waits for its outcome */
 	TICKET_BACKOFF,                 /* waits for time to pass */
 	TICKET_QUEUED,                  /* waits for a permit */
 	TICKET_INTENT,                  /* its intent is queued or in a transaction; it holds a permit */
