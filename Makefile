@@ -1,7 +1,8 @@
 # tokend: build, prove, show.  `make help` lists the targets.
 #
-# FLAVOUR=release (default) | asan (address and undefined sanitizers) | tsan (thread sanitizer); each
-# lives in build/FLAVOUR.  WERROR= builds without turning warnings into errors, V=1 shows the commands.
+# FLAVOUR=release (default) | asan (address and undefined sanitizers) | tsan (thread sanitizer) | chaos (a test may
+# kill it at named places and switch rules off: service/base/chaos.h); each lives in build/FLAVOUR.
+# WERROR= builds without turning warnings into errors, V=1 shows the commands.
 #
 # Nothing is installed by `make` alone. demo and test install what is missing first, and only then
 # start a make of their own: this one was read when there may have been no pkg-config to ask.
@@ -30,6 +31,7 @@ LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 flags_release := -O2 -D_FORTIFY_SOURCE=3
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTOKEND_SCALED_TIME
 flags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DTOKEND_SCALED_TIME
+flags_chaos := -O2 -D_FORTIFY_SOURCE=3 -DTOKEND_SCALED_TIME -DTOKEND_CHAOS
 flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 flags_fuzzcov := -O0 -g -fprofile-instr-generate -fcoverage-mapping
@@ -46,7 +48,8 @@ ALL_LDFLAGS = $(flags_$(FLAVOUR)) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-nee
 PROTOS := tokend/v1/token tokend/v1/journal google/protobuf/timestamp
 GEN_C := $(PROTOS:%=$(GEN)/%.pb-c.c)
 MAINS := service/tokend.c service/ctl/tokenctl.c
-ROOMS := $(filter-out $(MAINS),$(wildcard service/*.c service/base/*.c service/ctl/*.c workers/*.c))
+UNCHAOTIC := $(if $(filter chaos,$(FLAVOUR)),,service/base/chaos.c)
+ROOMS := $(filter-out $(MAINS) $(UNCHAOTIC),$(wildcard service/*.c service/base/*.c service/ctl/*.c workers/*.c))
 LIB_OBJ := $(ROOMS:%.c=$B/%.o) $(PROTOS:%=$B/gen/%.pb-c.o)
 SANDBOX_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/sandbox/*.c))
 FUZZ_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c))

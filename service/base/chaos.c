@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What FLAVOUR=chaos adds to the program: see chaos.h. The environment is read once; passing a place that
+ * nobody asked for costs a comparison of strings, which is nothing beside a call of the API. */
+#include "service/base/chaos.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ORDERS_MOST 16
+
+static const char *const points[] = {
+#define ROW(name, where) name,
+	CHAOS_POINTS(ROW)
+#undef ROW
+};
+
+static struct order {
+	const char *name;
+	int signal;                     /* 0: a rule that is off */
+	atomic_uint left;               /* passes until the signal */
+} orders[ORDERS_MOST];
+static unsigned n_orders;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static _Noreturn void
+refuse(const char *what)
+{
+	fprintf(stderr, "TOKEND_CHAOS: \"%s\" is not understood\n", what);
+	_exit(2);
+}
+
+static int
+is_point(const char *name)
+{
+	for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
+		if (strcmp(points[i], name) == 0)
+			return 1;
+	return 0;
+}
+
+static void
+read_one(char *text)
+{
+	struct order *o = &orders[n_orders];
+	char *name = strchr(text, ':'), *count;
+
+	if (name == NULL || n_orders == ORDERS_MOST)
+		refuse(text);
+	*name++ = '\0';
+	o->signal = strcmp(text, "kill") == 0 ? SIGKILL : strcmp(text, "stop") == 0 ? SIGSTOP : 0;
+	if (o->signal == 0 && strcmp(text, "off") != 0)
+		refuse(text);
+	if ((count = strchr(name, ':')) != NULL)
+		*count++ = '\0';
+	if (o->signal != 0 && !is_point(name))
+		refuse(name);
+	o->name = name;
+	atomic_init(&o->left, count != NULL ? (unsigned)strtoul(count, NULL, 10) : 1);
+	n_orders++;
+}
+
+static void
+read_orders(void)
+{
+	const char *asked = getenv("TOKEND_CHAOS");
+	char *copy, *rest, *text;
+
+	if (asked == NULL || (copy = strdup(asked)) == NULL)
+		return;
+	for (text = strtok_r(copy, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest))
+		read_one(text);
+}
+
+/* Appended in one write: several processes share the file. */
+static void
+note(const char *name)
+{
+	const char *path = getenv("TOKEND_CHAOS_LOG");
+	char line[64];
+	int fd, n = snprintf(line, sizeof line, "%s\n", name);
+
+	if (path == NULL || (fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+		return;
+	(void)!write(fd, line, (size_t)n);
+	close(fd);
+}
+
+void
+chaos_point(const char *name)
+{
+	(void)pthread_once(&once, read_orders);
+	for (unsigned i = 0; i < n_orders; i++)
+		if (orders[i].signal != 0 && strcmp(orders[i].name, name) == 0 &&
+		    atomic_fetch_sub(&orders[i].left, 1) == 1) {
+			note(name);
+			(void)kill(getpid(), orders[i].signal);
+		}
+}
+
+bool
+chaos_off(const char *rule)
+{
+	(void)pthread_once(&once, read_orders);
+	for (unsigned i = 0; i < n_orders; i++)
+		if (orders[i].signal == 0 && strcmp(orders[i].name, rule) == 0)
+			return true;
+	return false;
+}
