@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "service/authorize.h"
+#include "service/base/chaos.h"
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/durations.h"
@@ -259,6 +260,7 @@ call_returned(struct pipeline *p, struct ticket *t)
 	enum conclude_step step;
 	uint64_t wait_ms = 0;
 
+	CHAOS_POINT("post-answered");
 	dispatch_returned(p->dispatch, t, clock_boot_ms());
 	if (t->assignment->state == ASSIGNMENT_LOST) {
 		if (t->job.verdict == VERDICT_CREATED) {
@@ -320,8 +322,10 @@ answer_committed(struct pipeline *p, struct ticket *t)
 		pipeline_drop(p, t);
 		return;
 	}
-	if (t->holder)
+	if (t->holder) {
+		CHAOS_POINT("done-committed");
 		journal_settled(t->assignment->journal, t, t->item.out[0].delivered_offset);
+	}
 	answer_settled(p, t);
 	while ((w = t->waiters) != NULL) {
 		pipeline_unwait(p, w);
@@ -337,6 +341,7 @@ static void
 intent_committed(struct pipeline *p, struct ticket *t, uint64_t commit_began_boot_ms)
 {
 	t->journaled = true;
+	CHAOS_POINT("intent-committed");
 	if (t->assignment->state == ASSIGNMENT_OPEN && !dispatch_is_shut(p->dispatch, t->request.cluster)) {
 		ticket_move(t, TICKET_CALLING);
 		dispatch_call(p->dispatch, t, commit_began_boot_ms);

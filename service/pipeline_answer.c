@@ -11,6 +11,7 @@
 #include <inttypes.h>
 
 #include "service/authorize.h"
+#include "service/base/chaos.h"
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/log.h"
@@ -104,6 +105,7 @@ answer_outcome(struct pipeline *p, struct ticket *t, struct span box)
 	add_out(t, OUT_JOURNAL, t->journal_key, journal_done(t->assignment->journal, t, &t->arena, &t->item.seq));
 	add_reply(p, t, t->status.message, false);
 	queue(p, t);
+	CHAOS_POINT("done-queued");
 }
 
 void
@@ -119,6 +121,7 @@ answer_status(struct pipeline *p, struct ticket *t)
 	add_answered(t);
 	add_reply(p, t, t->status.message, false);
 	queue(p, t);
+	CHAOS_POINT("refusal-queued");
 }
 
 void
@@ -160,6 +163,7 @@ answer_again(struct pipeline *p, struct ticket *t)
 	add_answered(t);
 	add_reply(p, t, t->status.message, true);
 	queue(p, t);
+	CHAOS_POINT("replay-queued");
 }
 
 void
@@ -225,6 +229,7 @@ answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
 	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
 	metrics_add(metrics_at(METRIC_DEAD_LETTERS, reason, NULL), 1);
 	queue(p, t);
+	CHAOS_POINT("refusal-queued");
 }
 
 /* ---- intents ----------------------------------------------------------------------------------------------------- */
@@ -236,6 +241,7 @@ answer_intent(struct pipeline *p, struct ticket *t)
 	add_out(t, OUT_JOURNAL, t->journal_key, journal_intent(t->assignment->journal, t, &t->arena, &t->item.seq));
 	ticket_move(t, TICKET_INTENT);
 	batch_add(p->batch, &t->item);
+	CHAOS_POINT("intent-queued");
 }
 
 void

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/base/chaos.h"
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/durations.h"
@@ -193,10 +194,23 @@ judge(struct publish *p, struct transaction *x, const char *call, rd_kafka_error
 	return step;
 }
 
+/* Does x hold what answers a record, or else an INTENT? */
+static bool
+holds(const struct transaction *x, bool answers)
+{
+	const struct item *it = x->items;
+
+	while (it != NULL && (it->answers >= 0) != answers)
+		it = it->next;
+	return it != NULL;
+}
+
 static enum step
 send_offsets(struct publish *p, struct transaction *x)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)x->n_touched);
+	const rd_kafka_consumer_group_metadata_t *whose = RULE_OFF("R1") ?
+	    rd_kafka_consumer_group_metadata_new(p->config->group_id) : generation_metadata(x->generation);
 	enum step step;
 	bool again;
 
@@ -209,8 +223,8 @@ send_offsets(struct publish *p, struct transaction *x)
 		to->metadata_size = strlen(x->touched[i].metadata);
 	}
 	do
-		step = judge(p, x, "send offsets", rd_kafka_send_offsets_to_transaction(p->producer, list,
-		    generation_metadata(x->generation), -1), &again);
+		step = judge(p, x, "send offsets",
+		    rd_kafka_send_offsets_to_transaction(p->producer, list, whose, -1), &again);
 	while (again);
 	rd_kafka_topic_partition_list_destroy(list);
 	return step;
@@ -320,6 +334,23 @@ check(struct transaction *x)
 	return STEP_OK;
 }
 
+/* Asks the coordinator to commit, and waits for its answer, at most as long as a transaction may live. Where a
+ * test may want this process dead in between, it waits only afterwards. */
+static rd_kafka_error_t *
+ask_commit(struct publish *p, const struct transaction *x)
+{
+	rd_kafka_error_t *e = rd_kafka_commit_transaction(p->producer, CHAOS ? 1 : -1);
+
+	if (holds(x, false))
+		CHAOS_POINT("intent-committing");
+	if (holds(x, true))
+		CHAOS_POINT("done-committing");
+	if (!CHAOS || rd_kafka_error_code(e) != RD_KAFKA_RESP_ERR__TIMED_OUT)
+		return e;
+	rd_kafka_error_destroy(e);
+	return rd_kafka_commit_transaction(p->producer, RULE_OFF("R5") ? 1000 : -1);
+}
+
 static enum step
 commit(struct publish *p, struct transaction *x)
 {
@@ -329,9 +360,9 @@ commit(struct publish *p, struct transaction *x)
 	x->commit_began_boot_ms = clock_boot_ms();
 	atomic_store(&p->link_dropped, false);
 	do {
-		step = judge(p, x, "commit", rd_kafka_commit_transaction(p->producer, -1), &again);
+		step = judge(p, x, "commit", ask_commit(p, x), &again);
 		p->doubtful |= again;
-	} while (again);
+	} while (again && !RULE_OFF("R5"));
 	rd_kafka_poll(p->producer, 0);  /* a dropped link that was not told yet */
 	if (step != STEP_OK || atomic_load(&p->link_dropped) ||
 	    clock_boot_ms() - x->commit_began_boot_ms > duration_ms(DURATION_COMMIT_SUSPECT))
@@ -372,8 +403,13 @@ run_steps(struct publish *p, struct transaction *x)
 		return STEP_FATAL;
 	step = send_offsets(p, x);
 	if (step == STEP_OK) {
+		CHAOS_POINT("offsets-sent");
 		step = produce(p, x);
 		collect_offsets(x);
+		if (holds(x, false))
+			CHAOS_POINT("intent-written");
+		if (holds(x, true))
+			CHAOS_POINT("done-written");
 	}
 	if (step == STEP_OK)
 		step = check(x);
@@ -393,7 +429,7 @@ run(struct publish *p, struct transaction *x)
 	if (step == STEP_OK)
 		x->result = TRANSACTION_COMMITTED;
 	else if (step == STEP_FATAL)
-		x->result = TRANSACTION_FATAL;
+		x->result = x->commit_began_boot_ms > 0 && RULE_OFF("R5") ? TRANSACTION_ABORTED : TRANSACTION_FATAL;
 	/* What aborts again and again (a right that is missing, a topic that takes no record of this size) is not
 	 * tried twenty times a second. */
 	p->aborts = x->result == TRANSACTION_ABORTED ? p->aborts + 1 : 0;

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "service/base/chaos.h"
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/durations.h"
@@ -96,7 +97,7 @@ static int
 take_in(struct restoration *q, const rd_kafka_message_t *m, int64_t high)
 {
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-		return m->offset >= high;
+		return m->offset >= high || RULE_OFF("R2");
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return err_set(&q->err, ERR_RETRY, "reading the journal of partition %" PRId32 ": %s", q->partition,
 		    rd_kafka_message_errstr(m));
@@ -119,6 +120,7 @@ read_all(struct restore *r, struct restoration *q, int64_t high)
 			end = err_set(&q->err, ERR_RETRY, "not wanted any more");
 			break;
 		}
+		CHAOS_POINT("restoring");
 		/* The batch waits until it is full or its time is over: short, or every restore pays for the rest
 		 * of it. */
 		n = rd_kafka_consume_batch_queue(queue, 10, batch, BATCH);
@@ -222,7 +224,7 @@ make_handles(struct restore *r, struct err *ret_err)
 {
 	const struct kafka_property group[] = {
 		{ "group.id", r->config->group_id }, { "enable.auto.commit", "false" },
-		{ "isolation.level", "read_committed" } };
+		{ "isolation.level", RULE_OFF("R2") ? "read_uncommitted" : "read_committed" } };
 	const struct kafka_property ends[] = { { "isolation.level", "read_uncommitted" },
 	    { "enable.auto.commit", "false" } };
 	const struct kafka_property reader[] = {

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "service/base/chaos.h"
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/dsse.h"
@@ -270,6 +271,7 @@ main(int argc, char **argv)
 	sigset_t set;
 	int status;
 
+	CHAOS_READ();
 	if (secret_process_harden(&locked_bytes, &e) != 0) {
 		(void)fprintf(stderr, "tokend: %s\n", e.text);
 		return EXIT_FAILURE;

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/base/chaos.h"
 #include "service/base/clock.h"
 #include "service/base/durations.h"
 #include "service/base/err.h"
@@ -87,15 +88,17 @@ before_request(void *userp, char *remote_ip, char *local_ip, int remote_port, in
 	struct job *job = c->job;
 
 	(void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
-	if (job->left && job->verb == JOB_CREATE) {
+	if (job->left && job->verb == JOB_CREATE && !RULE_OFF("R7")) {
 		c->why = "the connection closed before an answer came; what may have arrived is not sent again";
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (job->verb == JOB_CREATE && clock_boot_ms() > job->lease_until_boot_ms) {
+	if (job->verb == JOB_CREATE && clock_boot_ms() > job->lease_until_boot_ms && !RULE_OFF("R3")) {
 		c->why = "the lease was over before there was a connection";
 		return CURL_PREREQFUNC_ABORT;
 	}
 	job->left = true;
+	if (job->verb == JOB_CREATE)
+		CHAOS_POINT("post-leaving");
 	return CURL_PREREQFUNC_OK;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What FLAVOUR=chaos adds to the program: see chaos.h. The environment is read once; passing a place that
- * nobody asked for costs a comparison of strings, which is nothing beside a call of the API. */
+/* What FLAVOUR=chaos adds to the program: see chaos.h. Passing a place that nobody asked for costs a few
+ * comparisons of strings, which is nothing beside a call of the API. */
 #include "service/base/chaos.h"
 
 #include <fcntl.h>
-#include <pthread.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,13 +20,18 @@ static const char *const points[] = {
 #undef ROW
 };
 
+static const char *const rules[] = {
+#define ROW(rule, what) rule,
+	CHAOS_RULES(ROW)
+#undef ROW
+};
+
 static struct order {
 	const char *name;
 	int signal;                     /* 0: a rule that is off */
 	atomic_uint left;               /* passes until the signal */
 } orders[ORDERS_MOST];
 static unsigned n_orders;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static _Noreturn void
 refuse(const char *what)
@@ -35,13 +40,31 @@ refuse(const char *what)
 	_exit(2);
 }
 
-static int
-is_point(const char *name)
+static bool
+is_among(const char *name, const char *const *names, size_t count)
 {
-	for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
-		if (strcmp(points[i], name) == 0)
-			return 1;
-	return 0;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_known(const struct order *o)
+{
+	return o->signal != 0 ? is_among(o->name, points, sizeof points / sizeof points[0]) :
+	    is_among(o->name, rules, sizeof rules / sizeof rules[0]);
+}
+
+static unsigned
+read_count(const char *text)
+{
+	char *end;
+	unsigned long count = strtoul(text, &end, 10);
+
+	if (*text < '1' || *text > '9' || *end != '\0' || count > UINT_MAX)
+		refuse(text);
+	return (unsigned)count;
 }
 
 static void
@@ -58,15 +81,15 @@ read_one(char *text)
 		refuse(text);
 	if ((count = strchr(name, ':')) != NULL)
 		*count++ = '\0';
-	if (o->signal != 0 && !is_point(name))
-		refuse(name);
 	o->name = name;
-	atomic_init(&o->left, count != NULL ? (unsigned)strtoul(count, NULL, 10) : 1);
+	if (!is_known(o) || (o->signal == 0 && count != NULL))
+		refuse(name);
+	atomic_init(&o->left, count != NULL ? read_count(count) : 1);
 	n_orders++;
 }
 
-static void
-read_orders(void)
+void
+chaos_read(void)
 {
 	const char *asked = getenv("TOKEND_CHAOS");
 	char *copy, *rest, *text;
@@ -94,7 +117,6 @@ note(const char *name)
 void
 chaos_point(const char *name)
 {
-	(void)pthread_once(&once, read_orders);
 	for (unsigned i = 0; i < n_orders; i++)
 		if (orders[i].signal != 0 && strcmp(orders[i].name, name) == 0 &&
 		    atomic_fetch_sub(&orders[i].left, 1) == 1) {
@@ -106,7 +128,6 @@ chaos_point(const char *name)
 bool
 chaos_off(const char *rule)
 {
-	(void)pthread_once(&once, read_orders);
 	for (unsigned i = 0; i < n_orders; i++)
 		if (orders[i].signal == 0 && strcmp(orders[i].name, rule) == 0)
 			return true;

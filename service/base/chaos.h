@@ -16,12 +16,18 @@
 #include <stdbool.h>
 
 #ifdef TOKEND_CHAOS
+/* Once, before there are threads. */
+void chaos_read(void);
 /* Any thread. */
 void chaos_point(const char *name);
 bool chaos_off(const char *rule);
+#define CHAOS true
+#define CHAOS_READ() chaos_read()
 #define CHAOS_POINT(name) chaos_point(name)
 #define RULE_OFF(rule) chaos_off(rule)
 #else
+#define CHAOS false
+#define CHAOS_READ() ((void)0)
 #define CHAOS_POINT(name) ((void)0)
 #define RULE_OFF(rule) false
 #endif
@@ -46,5 +52,18 @@ bool chaos_off(const char *rule);
 	ROW("refusal-queued",      "the refusal of a record, or its dead letter, is queued") \
 	ROW("sweeping",            "a list came back and is being gone through") \
 	ROW("takeover",            "a dead owner's transaction is about to be fenced")
+
+/* What a process does with a rule off: ROW(rule, what). Whoever breaks a rule here says at which fault it tells. */
+#define CHAOS_RULES(ROW) \
+	ROW("R1", "offsets are committed in no generation's name, so no stale one is fenced: stop it while it has an " \
+	    "answer (stop:post-answered) until another has answered, let it go on, and both replies stand") \
+	ROW("R2", "a restore asks for an offset that pending transactions may still move, and stops where the journal " \
+	    "can be read at once: kill the owner at done-committing while the broker is slow to end transactions") \
+	ROW("R3", "a POST leaves however old its intent: stop it at intent-committed until another has closed the " \
+	    "attempt and listed, let it go on, and a token nobody receives is created after that") \
+	ROW("R5", "a commit that takes over a second counts as aborted, and its items are queued once more: hold the " \
+	    "broker's answers back for two") \
+	ROW("R7", "a POST whose connection died before an answer is sent again: an API that executes, and closes a " \
+	    "connection that it has used before without a word")
 
 #endif

@@ -118,6 +118,17 @@ def test_every_file_was_compiled_with_the_guards(program):
             assert flag in flags, flags
 
 
+def test_no_shipped_program_can_be_told_to_die():
+    """Crash points and switched-off rules are of the chaos flavour alone."""
+    table = (ROOT / "service" / "base" / "chaos.h").read_text()
+    names = re.findall(r'^\tROW\("([a-z-]+)"', table, re.M)  # a rule's is too short to be no accident
+    assert len(names) > 15 and "done-committing" in names
+    for program in PROGRAMS:
+        binary = (BUILD / program).read_bytes()
+        assert b"TOKEND_CHAOS" not in binary
+        assert [n for n in names if f"\0{n}\0".encode() in binary] == []
+
+
 # ---- 4: closed before it reads a secret ----------------------------------------------------------------------------
 
 
