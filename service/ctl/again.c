@@ -37,16 +37,24 @@ again_word(const char *text, struct arena *a)
 }
 
 const char *
-again_line(const struct invocation *v, const char *command, const char *request_id, const struct deliver_flags *f)
+again_profile(const struct invocation *v, const char *line)
 {
 	const struct globals *g = v->globals;
 	struct arena *a = v->arena;
-	const char *line = arena_text(a, "tokenctl %s --request-id %s", command, request_id);
 
 	if (strcmp(g->config, profile_default_path(a)) != 0)
 		line = arena_text(a, "%s --config %s", line, again_word(g->config, a));
 	if (strcmp(g->profile, "default") != 0)
 		line = arena_text(a, "%s --profile %s", line, again_word(g->profile, a));
+	return line;
+}
+
+const char *
+again_line(const struct invocation *v, const char *command, const char *request_id, const struct deliver_flags *f)
+{
+	struct arena *a = v->arena;
+	const char *line = again_profile(v, arena_text(a, "tokenctl %s --request-id %s", command, request_id));
+
 	if (f == NULL)
 		return line;
 	if (f->format != NULL)

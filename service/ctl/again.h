@@ -10,6 +10,9 @@ struct invocation;
 /* text as one word of a shell: as it is, or quoted. In the arena. */
 const char *again_word(const char *text, struct arena *a);
 
+/* line, with the flags behind it that choose this profile again. */
+const char *again_profile(const struct invocation *v, const char *line);
+
 /* "tokenctl COMMAND --request-id ID", with what the profile and the delivery need. f may be NULL. */
 const char *again_line(const struct invocation *v, const char *command, const char *request_id,
     const struct deliver_flags *f);

@@ -17,21 +17,22 @@
 #include "service/base/secret.h"
 #include "service/base/text.h"
 #include "service/ctl/command.h"
+#include "service/ctl/earlier.h"
 #include "service/ctl/keys.h"
-#include "service/ctl/outcome.h"
 #include "service/ctl/output.h"
 #include "service/ctl/profile.h"
 #include "service/ctl/wanted.h"
 #include "service/ctl/wanted_json.h"
 
+/* what: as whoever typed it calls it. */
 static int
-check_id(const char *request_id, struct err *ret_err)
+check_id(const char *what, const char *request_id, struct err *ret_err)
 {
 	char room[TEXT_SHOWN_ROOM];
 
 	if (request_id == NULL || text_is_request_id(span_str(request_id)))
 		return 0;
-	return err_set(ret_err, ERR_REFUSE, "--request-id \"%s\" is not 1 to 128 of A-Z a-z 0-9 . _ : -",
+	return err_set(ret_err, ERR_REFUSE, "%s \"%s\" is not 1 to 128 of A-Z a-z 0-9 . _ : -", what,
 	    text_shown(span_str(request_id), room));
 }
 
@@ -49,7 +50,7 @@ check_words(const struct invocation *v, const struct ask_flags *f, struct err *r
 		    "--json %s says what is asked for: leave %s away, or write it into the file",
 		    text_shown(span_str(f->json), room), v->n_words > 0 ? "the description" :
 		    f->permissions.n > 0 ? "--read-database and --write-database" : "--expires-at");
-	return check_id(f->request_id, ret_err);
+	return check_id("--request-id", f->request_id, ret_err);
 }
 
 static int
@@ -70,13 +71,21 @@ read_wanted(const struct invocation *v, const struct ask_flags *f, Tokend__V1__C
 
 /* What the profile says must be what the stored request says: it is sent, and answered, as it is. */
 static int
+check_owner(const Tokend__V1__CreateTokenRequest *m, const struct profile *p, struct err *ret_err)
+{
+	if (strcmp(m->service_id, p->service_id) == 0 && strcmp(m->principal, p->principal) == 0)
+		return 0;
+	return err_set(ret_err, ERR_REFUSE,
+	    "request %s is principal %s's to service %s, and the profile says principal %s, service %s; "
+	    "choose its profile with --profile", m->request_id, m->principal, m->service_id, p->principal,
+	    p->service_id);
+}
+
+static int
 check_profile(const Tokend__V1__CreateTokenRequest *m, const struct profile *p, struct err *ret_err)
 {
-	if (strcmp(m->service_id, p->service_id) != 0 || strcmp(m->principal, p->principal) != 0)
-		return err_set(ret_err, ERR_REFUSE,
-		    "request %s is principal %s's to service %s, and the profile says principal %s, service %s; "
-		    "choose its profile with --profile", m->request_id, m->principal, m->service_id, p->principal,
-		    p->service_id);
+	if (check_owner(m, p, ret_err) != 0)
+		return -1;
 	if (m->recipient == NULL || m->recipient->key_case != TOKEND__V1__RECIPIENT__KEY_KEY_ID ||
 	    strcmp(m->recipient->key_id, p->box_key.id) != 0)
 		return err_set(ret_err, ERR_REFUSE,
@@ -105,6 +114,15 @@ ask_warn_if_public(const char *path)
 		output_say("warning: %s can be read by others on this machine; chmod 600 mends it", path);
 }
 
+static int
+read_signing(const struct profile *p, struct keys *ret_signing, struct err *ret_err)
+{
+	if (keys_read_signing(p->signing_key.file, ret_signing, ret_err) != 0)
+		return -1;
+	ask_warn_if_public(p->signing_key.file);
+	return 0;
+}
+
 /* A new request: made, signed, and on disk before anybody hears of it. */
 static int
 make(const struct invocation *v, Tokend__V1__CreateTokenRequest *wanted, const char *request_id,
@@ -112,10 +130,8 @@ make(const struct invocation *v, Tokend__V1__CreateTokenRequest *wanted, const c
 {
 	struct keys signing;
 
-	if (wanted_complete(wanted, request_id, p, v->arena, ret_err) != 0 ||
-	    keys_read_signing(p->signing_key.file, &signing, ret_err) != 0)
+	if (wanted_complete(wanted, request_id, p, v->arena, ret_err) != 0 || read_signing(p, &signing, ret_err) != 0)
 		return -1;
-	ask_warn_if_public(p->signing_key.file);
 	request_sign(wanted, p->signing_key.id, signing.secret, v->arena, ret_request);
 	keys_wipe(&signing);
 	return request_store(p->state_dir, ret_request, ret_err);
@@ -149,7 +165,7 @@ int
 ask_stored(const struct invocation *v, const char *request_id, const struct profile *p,
     struct signed_request *ret_request, struct err *ret_err)
 {
-	int found = check_id(request_id, ret_err) == 0 ?
+	int found = check_id("--request-id", request_id, ret_err) == 0 ?
 	    request_load(p->state_dir, request_id, v->arena, ret_request, ret_err) : -1;
 
 	if (found < 0)
@@ -161,21 +177,54 @@ ask_stored(const struct invocation *v, const char *request_id, const struct prof
 	return check_profile(ret_request->message, p, ret_err);
 }
 
+static struct earlier
+about(const struct invocation *v, const char *request_id, const struct profile *p)
+{
+	return (struct earlier){ request_id, p, clock_wall_ms() / 1000, earlier_life_s(v->globals->timeout_ms) };
+}
+
 int
 ask_outcome(const struct invocation *v, const char *request_id, const struct profile *p,
     struct signed_request *ret_request, struct err *ret_err)
 {
+	const struct earlier e = about(v, request_id, p);
 	struct signed_request create;
 	struct keys signing;
-	int found = check_id(request_id, ret_err) == 0 ?
+	int found = check_id("--request-id", request_id, ret_err) == 0 ?
 	    request_load(p->state_dir, request_id, v->arena, &create, ret_err) : -1;
 
 	if (found < 0 || (found > 0 && check_profile(create.message, p, ret_err) != 0) ||
-	    keys_read_signing(p->signing_key.file, &signing, ret_err) != 0)
+	    read_signing(p, &signing, ret_err) != 0)
 		return -1;
-	ask_warn_if_public(p->signing_key.file);
-	outcome_sign(request_id, found > 0 ? &create : NULL, p, signing.secret, clock_wall_ms() / 1000,
-	    outcome_life_s(v->globals->timeout_ms), v->arena, ret_request);
+	earlier_outcome(&e, found > 0 ? &create : NULL, signing.secret, v->arena, ret_request);
+	keys_wipe(&signing);
+	return 0;
+}
+
+int
+ask_revocable(const struct invocation *v, const char *request_id, const struct profile *p,
+    const Tokend__V1__CreateTokenRequest **ret_create, struct err *ret_err)
+{
+	struct signed_request create;
+	int found = check_id("the request ID", request_id, ret_err) == 0 ?
+	    request_load(p->state_dir, request_id, v->arena, &create, ret_err) : -1;
+
+	if (found < 0 || (found > 0 && check_owner(create.message, p, ret_err) != 0))
+		return -1;
+	*ret_create = found > 0 ? create.message : NULL;
+	return 0;
+}
+
+int
+ask_revocation(const struct invocation *v, const char *request_id, const char *reason, const struct profile *p,
+    struct signed_request *ret_request, struct err *ret_err)
+{
+	const struct earlier e = about(v, request_id, p);
+	struct keys signing;
+
+	if (read_signing(p, &signing, ret_err) != 0)
+		return -1;
+	earlier_revocation(&e, reason, signing.secret, v->arena, ret_request);
 	keys_wipe(&signing);
 	return 0;
 }

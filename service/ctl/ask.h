@@ -46,6 +46,15 @@ int ask_stored(const struct invocation *v, const char *request_id, const struct 
 int ask_outcome(const struct invocation *v, const char *request_id, const struct profile *p,
     struct signed_request *ret_request, struct err *ret_err);
 
+/* Before anybody is asked whether to revoke that ID's token: the stored request, NULL when its bytes are not here.
+ * Fails when the ID is none, or another profile's. */
+int ask_revocable(const struct invocation *v, const char *request_id, const struct profile *p,
+    const Tokend__V1__CreateTokenRequest **ret_create, struct err *ret_err);
+
+/* A RevokeToken about that ID, signed now: its time begins to run. */
+int ask_revocation(const struct invocation *v, const char *request_id, const char *reason, const struct profile *p,
+    struct signed_request *ret_request, struct err *ret_err);
+
 /* Others can read a key: say so. */
 void ask_warn_if_public(const char *path);
 

@@ -66,6 +66,7 @@ extern const struct command request_make_command;
 extern const struct command token_create_command;
 extern const struct command token_open_command;
 extern const struct command token_outcome_command;
+extern const struct command token_revoke_command;
 extern const struct command topics_create_command;
 
 #endif

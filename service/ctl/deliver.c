@@ -95,6 +95,10 @@ deliver_token(const struct invocation *v, const struct deliver_flags *f, const s
 	if (revoked_at != NULL)
 		output_say("warning: this token was revoked at %s", text_time(revoked_at->seconds, -1, room));
 	output_circumstances(r, where);
+	if (f->wait_active != NULL && revoked_at != NULL) {
+		output_say("so it will never be active, and is not handed over; ask anew, without --request-id");
+		return EXIT_REFUSED;
+	}
 	if (f->wait_active != NULL)
 		result = activation_wait(f->wait_active, r->secret->access_token, v->globals->timeout_ms, &e);
 	if (result == 0)

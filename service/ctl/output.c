@@ -26,6 +26,8 @@
 #include "service/status.h"
 #include "service/ctl/reply.h"
 
+#define PLACE_ROOM 320                  /* a topic's name is at most 249 bytes */
+
 static void
 say(const char *format, va_list arguments)
 {
@@ -87,18 +89,26 @@ time_of(const Google__Protobuf__Timestamp *t, char room[TEXT_RFC3339_ROOM])
 	return text_time(t->seconds, t->nanos != 0 ? t->nanos / 1000 : -1, room);
 }
 
+/* "; reply TOPIC[P]@OFFSET", or nothing. */
+static const char *
+place_of(const struct output_place *where, char room[PLACE_ROOM])
+{
+	room[0] = '\0';
+	if (where->topic != NULL)
+		(void)snprintf(room, PLACE_ROOM, "; reply %s[%d]@%lld", where->topic, (int)where->partition,
+		    (long long)where->offset);
+	return room;
+}
+
 void
 output_circumstances(const struct reply *r, const struct output_place *where)
 {
 	const Tokend__V1__TokenSecret *s = r->secret;
-	char expiry[TEXT_RFC3339_ROOM], shown[TEXT_SHOWN_ROOM], place[320] = "";
+	char expiry[TEXT_RFC3339_ROOM], shown[TEXT_SHOWN_ROOM], place[PLACE_ROOM];
 
-	if (where->topic != NULL)
-		(void)snprintf(place, sizeof(place), "; reply %s[%d]@%lld", where->topic, (int)where->partition,
-		    (long long)where->offset);
 	output_say("request %s: created in cluster %s, %s%s%s%s", s->request_id,
 	    text_shown(span_str(s->cluster), shown), s->expires_at != NULL ? "expires " : "never expires",
-	    s->expires_at != NULL ? time_of(s->expires_at, expiry) : "", place,
+	    s->expires_at != NULL ? time_of(s->expires_at, expiry) : "", place_of(where, place),
 	    r->message->replayed ? ", told again" : "");
 }
 
@@ -169,6 +179,15 @@ add_permissions(cJSON *object, const Tokend__V1__TokenSecret *s)
 	}
 }
 
+static void
+add_place(cJSON *object, const struct output_place *where)
+{
+	if (where->topic == NULL)
+		return;
+	(void)cJSON_AddNumberToObject(object, "partition", where->partition);
+	(void)cJSON_AddNumberToObject(object, "offset", (double)where->offset);
+}
+
 static cJSON *
 token_object(const struct reply *r, const struct output_place *where)
 {
@@ -176,10 +195,7 @@ token_object(const struct reply *r, const struct output_place *where)
 	cJSON *object = cJSON_CreateObject();
 
 	(void)cJSON_AddStringToObject(object, "request_id", s->request_id);
-	if (where->topic != NULL) {
-		(void)cJSON_AddNumberToObject(object, "partition", where->partition);
-		(void)cJSON_AddNumberToObject(object, "offset", (double)where->offset);
-	}
+	add_place(object, where);
 	(void)cJSON_AddStringToObject(object, "id", s->token_id);
 	(void)cJSON_AddStringToObject(object, "accessToken", s->access_token);
 	(void)cJSON_AddStringToObject(object, "description", s->description);
@@ -222,6 +238,47 @@ output_token(enum output_format format, const struct reply *r, const struct outp
 	    token_line(format, r->secret, ret_bytes, ret_err);
 }
 
+static char *
+revocation_json(const Tokend__V1__RevokeTokenReply *m, const struct output_place *where)
+{
+	cJSON *object = cJSON_CreateObject();
+	char *printed;
+
+	(void)cJSON_AddStringToObject(object, "request_id", m->request_id);
+	add_place(object, where);
+	(void)cJSON_AddStringToObject(object, "id", m->token_id);
+	add_time(object, "revokedAt", m->revoked_at);
+	(void)cJSON_AddBoolToObject(object, "replayed", m->replayed);
+	printed = cJSON_Print(object);
+	cJSON_Delete(object);
+	return printed;
+}
+
+int
+output_revocation(enum output_format format, const Tokend__V1__RevokeTokenReply *m, const struct output_place *where,
+    struct err *ret_err)
+{
+	char at[TEXT_RFC3339_ROOM], place[PLACE_ROOM], line[256];
+	int width = (int)strlen(m->token_id), result;
+	char *json;
+
+	output_say("request %s: its token is revoked%s%s", m->request_id, place_of(where, place),
+	    m->replayed ? ", told again" : "");
+	if (format == OUTPUT_TABLE) {
+		(void)snprintf(line, sizeof(line), "%-*s  REVOKED AT\n%s  %s\n", width, "TOKEN ID", m->token_id,
+		    time_of(m->revoked_at, at));
+		return output_write(STDOUT_FILENO, line, strlen(line), ret_err);
+	}
+	json = revocation_json(m, where);
+	if (json == NULL)
+		return err_set(ret_err, ERR_FATAL, "there is no memory for it");
+	result = output_write(STDOUT_FILENO, json, strlen(json), ret_err);
+	if (result == 0)
+		result = output_write(STDOUT_FILENO, "\n", 1, ret_err);
+	cJSON_free(json);
+	return result;
+}
+
 /* The rule for requesters: a program never takes a new ID after a refusal of a mere record, for the
  * old ID may hold a token. */
 static const char *
@@ -247,18 +304,17 @@ next_step(const Tokend__V1__Status *s)
 }
 
 void
-output_refusal(const Tokend__V1__CreateTokenReply *reply, const char *again)
+output_refusal(const char *request_id, const Tokend__V1__Status *s, const char *again)
 {
-	const Tokend__V1__Status *s = reply->status;
 	bool outcome = s->about == TOKEND__V1__ABOUT__OUTCOME;
 
 	output_say("refused: %s/%s: %s", status_code_name(s->code), s->reason, s->message);
 	for (size_t i = 0; i < s->n_details; i++)
 		output_say("  %s: %s", s->details[i]->key, s->details[i]->value);
 	if (outcome)
-		output_say("this is the outcome of request %s, for good; no token was delivered", reply->request_id);
+		output_say("this is the outcome of request %s, for good; no token was delivered", request_id);
 	else if (s->about == TOKEND__V1__ABOUT__RECORD)
-		output_say("this record was refused; nothing is said of what became of request %s", reply->request_id);
+		output_say("this record was refused; nothing is said of what became of request %s", request_id);
 	output_say("next: %s", next_step(s));
 	if (s->about == TOKEND__V1__ABOUT__RECORD &&
 	    (s->retry == TOKEND__V1__RETRY__SAME_RECORD || s->retry == TOKEND__V1__RETRY__LATER))

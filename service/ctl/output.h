@@ -35,7 +35,12 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_TOKEN };
 char *output_token(enum output_format format, const struct reply *r, const struct output_place *where,
     size_t *ret_bytes, struct err *ret_err);
 
-/* What else there is to know of it, on stderr. */
+/* What a RevokeToken did, as a line under a header or as an object, on stdout; the rest on stderr. Fails as
+ * output_write does. */
+int output_revocation(enum output_format format, const Tokend__V1__RevokeTokenReply *m,
+    const struct output_place *where, struct err *ret_err);
+
+/* What else there is to know of a token, on stderr. */
 void output_circumstances(const struct reply *r, const struct output_place *where);
 
 /* All of it to a file descriptor, by write(2). Fails with the reason alone. */
@@ -46,6 +51,6 @@ void output_purpose(const Tokend__V1__TokenSecret *s);
 
 /* A refusal, on stderr: what, of what it is said, and what to do next. again: the command that
  * sends the same record again. */
-void output_refusal(const Tokend__V1__CreateTokenReply *reply, const char *again);
+void output_refusal(const char *request_id, const Tokend__V1__Status *s, const char *again);
 
 #endif

@@ -2,12 +2,11 @@
 /*
  * Is this record the answer to our request, and what does it say?
  *
- * Anybody who can write to the reply topic can put anything under our ID. So nothing is believed
- * before a pinned key of the service has signed it; nothing signed is believed unless it answers
- * the very record we sent (the digest); and no token is believed unless the box's own words about
- * its context are ours, because a sealed box says nothing about who sealed it or what for. What
- * fails is no error but noise: the genuine reply may be the next record. Every reason to ignore has
- * a sentence, for --debug. An error is an error, whatever lies beside it: its box stays shut.
+ * That a pinned key of the service signed it, for the very record we sent, is genuine.c's to say. And
+ * no token is believed unless the box's own words about its context are ours, because a sealed box
+ * says nothing about who sealed it or what for. What fails is no error but noise: the genuine reply
+ * may be the next record. Every reason to ignore has a sentence, for --debug. An error is an error,
+ * whatever lies beside it: its box stays shut.
  *
  * The token is decrypted, decoded and kept in one block of guarded memory. Nothing here prints,
  * waits or remembers.
@@ -22,9 +21,8 @@
 #include "service/base/murmur2.h"
 #include "service/base/secret.h"
 #include "service/base/text.h"
-#include "service/frame.h"
 #include "service/status.h"
-#include "service/ctl/profile.h"
+#include "service/ctl/genuine.h"
 
 #define REPLY_INDEX 3                   /* CreateTokenReply is the fourth message of its file */
 #define EXPIRY_SLACK_SECONDS 1          /* InfluxDB may round */
@@ -74,74 +72,23 @@ ignore(struct reply *r, const char *why)
 	r->why = why;
 }
 
-static bool
-read_signature(const struct record *record, unsigned char ret_signature[DSSE_SIGNATURE_BYTES])
-{
-	const struct header *found = NULL;
-
-	for (size_t i = 0; i < record->n_headers; i++) {
-		if (!span_is(record->headers[i].name, "tokend-signature"))
-			continue;
-		if (found != NULL)
-			return false;
-		found = &record->headers[i];
-	}
-	return found != NULL &&
-	    text_parse_base64(found->value, ret_signature, DSSE_SIGNATURE_BYTES) == DSSE_SIGNATURE_BYTES;
-}
-
-/* The key id in the header is a hint that anybody can write; a handful of pinned keys is tried
- * faster than it is argued about. */
-static bool
-signed_by_service(const struct reply_expected *e, struct span body, const unsigned char signature[DSSE_SIGNATURE_BYTES])
-{
-	for (size_t i = 0; i < e->n_service_keys; i++)
-		if (dsse_verify(DSSE_TYPE_CREATE_REPLY, body, e->service_keys[i].public_key, signature))
-			return true;
-	return false;
-}
-
-/* Ours; or nobody's, where the service refused the record before it knew whose it was. The digest
- * binds it to our bytes all the same. */
-static bool
-principal_fits(const Tokend__V1__CreateTokenReply *m, const char *ours)
-{
-	if (strcmp(m->principal, ours) == 0)
-		return true;
-	return m->principal[0] == '\0' && m->status->code != CODE_OK && m->status->about == TOKEND__V1__ABOUT__RECORD;
-}
-
 static Tokend__V1__CreateTokenReply *
 believe(const struct reply_expected *e, const struct record *record, struct reply *r)
 {
-	unsigned char signature[DSSE_SIGNATURE_BYTES];
-	const Tokend__V1__CreateTokenRequest *ours = e->request->message;
-	Tokend__V1__CreateTokenReply *m;
-	struct frame frame;
+	static const struct genuine_kind kind = { DSSE_TYPE_CREATE_REPLY, REPLY_INDEX };
+	const struct genuine_keys service = { e->service_keys, e->n_service_keys };
+	Tokend__V1__CreateTokenReply *m = NULL;
+	struct span body;
+	const char *why = genuine_open(&kind, &service, record, &body);
 
-	if (frame_open(record->value, &frame) != 0 || (frame.present && frame.message_index != REPLY_INDEX)) {
-		ignore(r, "its frame is broken, or is another message's");
-		return NULL;
+	if (why == NULL) {
+		m = tokend__v1__create_token_reply__unpack(NULL, body.bytes, body.data);
+		why = m == NULL ? "it is signed and cannot be decoded" : genuine_answers(e->request,
+		    &(struct genuine_reply){ m->request_id, m->principal, m->request_digest, m->status });
 	}
-	if (!read_signature(record, signature) ||
-	    !signed_by_service(e, frame.body, signature)) {
-		ignore(r, "it is not signed by any service key of the profile");
-		return NULL;
-	}
-	m = tokend__v1__create_token_reply__unpack(NULL, frame.body.bytes, frame.body.data);
-	if (m == NULL)
-		ignore(r, "it is signed and cannot be decoded");
-	else if (m->status == NULL)             /* whose absent code would read as OK */
-		ignore(r, "it is signed and has no status");
-	else if (strcmp(m->request_id, ours->request_id) != 0)
-		ignore(r, "it answers another request");
-	else if (!span_equal(span_of(m->request_digest.data, m->request_digest.len), span_of(e->request->digest,
-	    DSSE_HASH_BYTES)))
-		ignore(r, "it answers another record under this ID");
-	else if (!principal_fits(m, ours->principal))
-		ignore(r, "it is for another principal");
-	else
+	if (why == NULL)
 		return m;
+	ignore(r, why);
 	if (m != NULL)
 		tokend__v1__create_token_reply__free_unpacked(m, NULL);
 	return NULL;

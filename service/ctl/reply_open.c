@@ -130,7 +130,7 @@ report(const struct invocation *v, const struct opening *o, const struct reply *
 		    arena_text(v->arena, "%s %s", again_line(v, "reply open", id, NULL),
 		    again_word(o->file, v->arena)));
 	case REPLY_REFUSED:
-		output_refusal(r->message, again_line(v, "request make", id, NULL));
+		output_refusal(id, r->message->status, again_line(v, "request make", id, NULL));
 		return EXIT_REFUSED;
 	case REPLY_IGNORED:
 		output_say("%s is not the reply to request %s: %s", files_name(o->file), id, r->why);

@@ -40,6 +40,7 @@ static const struct command *const commands[] = {
 	&token_create_command,
 	&token_open_command,
 	&token_outcome_command,
+	&token_revoke_command,
 	&request_make_command,
 	&reply_open_command,
 	&keys_make_command,

@@ -20,8 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 SODIUM = ctypes.CDLL(ctypes.util.find_library("sodium"))
 REQUEST_TYPE = b"application/vnd.tokend.v1.CreateTokenRequest+protobuf"
 QUESTION_TYPE = b"application/vnd.tokend.v1.GetOutcomeRequest+protobuf"
+REVOCATION_TYPE = b"application/vnd.tokend.v1.RevokeTokenRequest+protobuf"
 REPLY_TYPE = b"application/vnd.tokend.v1.CreateTokenReply+protobuf"
+REVOKED_TYPE = b"application/vnd.tokend.v1.RevokeTokenReply+protobuf"
 OUTCOME, RECORD = 1, 2
+TOKEN_ID = "6a3d2b1c-0000-4000-8000-000000000001"
 ATTEMPT = "6a3d2b1c-0000-4000-8000-000000000002"
 
 
@@ -117,6 +120,16 @@ class Question(Signed):
         self.issued_at, self.deadline = (dict(fields(one[n]))[1] for n in (4, 5))
 
 
+class Revocation(Question):
+    """A RevokeTokenRequest: a GetOutcomeRequest with a reason."""
+
+    kind = REVOCATION_TYPE
+
+    def __init__(self, message):
+        super().__init__(message)
+        self.reason = dict(fields(self.body)).get(6, b"").decode()
+
+
 class Request(Signed):
     """A CreateTokenRequest."""
 
@@ -171,8 +184,8 @@ class StandIn:
             message = consumer.poll(0.05)
             if message is None or message.error():
                 continue
-            asks = dict(message.headers())["tokend-method"] == b"/tokend.v1.TokenService/GetOutcome"
-            request = (Question if asks else Request)(message)
+            method = dict(message.headers())["tokend-method"].rpartition(b"/")[2]
+            request = {b"CreateToken": Request, b"GetOutcome": Question, b"RevokeToken": Revocation}[method](message)
             self.requests.append(request)
             for headers, value in self.answer(request):
                 self.producer.produce(
@@ -193,18 +206,23 @@ class Service:
     def __init__(self, seed, box_public, service_id="tokend"):
         self.key, self.box_public, self.service_id = Ed25519PrivateKey.from_private_bytes(seed), box_public, service_id
 
-    def sign(self, value, key=None):
-        signature = base64.b64encode((key or self.key).sign(pae(REPLY_TYPE, value)))
+    def sign(self, value, key=None, kind=REPLY_TYPE):
+        signature = base64.b64encode((key or self.key).sign(pae(kind, value)))
         return [("tokend-key-id", b"tokend-1"), ("tokend-signature", signature)], value
 
-    def reply(self, request, status=b"", box=b"", **spoilt):
+    def beginning(self, request, status, spoilt):
+        """What every reply begins with."""
         value = field(1, spoilt.get("request_id", request.request_id))
         value += field(2, spoilt.get("principal", request.principal))
         value += field(3, spoilt.get("digest", request.digest()))
-        value += varint(4 << 3 | 2) + varint(len(status)) + status
+        return value + varint(4 << 3 | 2) + varint(len(status)) + status
+
+    def reply(self, request, status=b"", box=b"", **spoilt):
+        value = self.beginning(request, status, spoilt)
         if box:
             value += field(5, 1) + field(6, request.box_key_id) + field(7, box)
-        return value + field(9, int(spoilt.get("replayed", False))) + field(11, field(1, int(time.time())))
+        value += field(9, int(spoilt.get("replayed", False))) + field(10, field(1, spoilt.get("revoked_at", 0)))
+        return value + field(11, field(1, int(time.time())))
 
     def created(self, request, token, key=None, **spoilt):
         secret = field(1, self.service_id) + field(2, request.request_id) + field(3, fingerprint(request.body))
@@ -212,10 +230,19 @@ class Service:
         marker = f"[tokend/1:tokend:telemetry:{request.partition}:{ATTEMPT}]"
         secret += field(8, f"{spoilt.get('description', request.description)} {marker}")
         secret += b"".join(field(9, p) for p in request.permissions)
-        secret += field(10, "6a3d2b1c-0000-4000-8000-000000000001") + field(11, token.ljust(64, "-"))  # none is shorter
+        secret += field(10, TOKEN_ID) + field(11, token.ljust(64, "-"))  # none is shorter
         secret += field(12, field(1, int(time.time()))) + field(13, request.expires_at)
         return self.sign(self.reply(request, box=seal(secret, self.box_public), **spoilt), key)
 
     def refused(self, request, code, reason, about, retry, message, **spoilt):
         status = field(1, code) + field(2, message) + field(3, reason) + field(4, about) + field(5, retry)
+        if isinstance(request, Revocation):
+            return self.sign(self.beginning(request, status, spoilt), kind=REVOKED_TYPE)
         return self.sign(self.reply(request, status=status, **spoilt))
+
+    def revoked(self, request, at, key=None, kind=REVOKED_TYPE, **spoilt):
+        """A RevokeTokenReply: done, at that moment (Unix seconds)."""
+        value = self.beginning(request, field(4, OUTCOME), spoilt) + field(5, spoilt.get("token_id", TOKEN_ID))
+        value += field(6, 1) + field(7, int(spoilt.get("replayed", False)))
+        value += field(8, field(1, at)) + field(9, field(1, int(time.time())))
+        return self.sign(value, key, kind)

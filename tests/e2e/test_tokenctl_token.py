@@ -52,8 +52,8 @@ def asked(here, *arguments, seconds=20):
     return create(here, "--read-database", "cpu", "for the agent", *arguments, seconds=seconds)
 
 
-def command(here, *arguments, seconds=20):
-    return tokenctl("--config", here / "tokenctl.yaml", "--timeout", f"{seconds}s", *arguments)
+def command(here, *arguments, seconds=20, **more):
+    return tokenctl("--config", here / "tokenctl.yaml", "--timeout", f"{seconds}s", *arguments, **more)
 
 
 def the_command_that_was_printed(said, **more):

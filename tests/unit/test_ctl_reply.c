@@ -16,7 +16,7 @@
 #include "service/base/err.h"
 #include "service/base/secret.h"
 #include "service/base/text.h"
-#include "service/ctl/outcome.h"
+#include "service/ctl/earlier.h"
 #include "service/ctl/profile.h"
 #include "service/ctl/reply.h"
 
@@ -585,7 +585,7 @@ ask_outcome(struct world *w, const struct signed_request *create)
 	unsigned char seed[DSSE_SEED_BYTES] = { 2 }, secret[DSSE_SECRET_BYTES];
 
 	dsse_secret_of_seed(seed, secret);
-	outcome_sign("order-7", create, &p, secret, 1900000100, 60, &w->arena, &w->outcome);
+	earlier_outcome(&(struct earlier){ "order-7", &p, 1900000100, 60 }, create, secret, &w->arena, &w->outcome);
 	w->expected.request = &w->outcome;
 	w->reply.request_digest.data = w->outcome.digest;
 }
@@ -623,13 +623,13 @@ static void
 test_time_is_left_for_the_answer(void **state)
 {
 	(void)state;
-	assert_int_equal(outcome_life_s(1), 1);
-	assert_int_equal(outcome_life_s(1999), 1);
-	assert_int_equal(outcome_life_s(5000), 4);
-	assert_int_equal(outcome_life_s(60000), 50);
-	assert_int_equal(outcome_life_s(3610000), 3600);
-	assert_int_equal(outcome_life_s(3620000), 3600);
-	assert_int_equal(outcome_life_s(UINT64_C(86400000)), 3600);
+	assert_int_equal(earlier_life_s(1), 1);
+	assert_int_equal(earlier_life_s(1999), 1);
+	assert_int_equal(earlier_life_s(5000), 4);
+	assert_int_equal(earlier_life_s(60000), 50);
+	assert_int_equal(earlier_life_s(3610000), 3600);
+	assert_int_equal(earlier_life_s(3620000), 3600);
+	assert_int_equal(earlier_life_s(UINT64_C(86400000)), 3600);
 }
 
 /* The reply to the CreateToken itself is not the answer to the question, though its box is the same. */
