@@ -107,6 +107,7 @@ touch(struct transaction *x, struct assignment *a)
 			return &x->touched[i];
 	t = &x->touched[x->n_touched++];
 	*t = (struct touched){ .assignment = a, .partition = a->partition,
+	    .claim = a->claim.metadata[0] != '\0' ? &a->claim : NULL,
 	    .journal_least = journal_least(a->journal), .journal_last = -1 };
 	a->in_transactions++;
 	return t;
@@ -200,8 +201,10 @@ batch_settle(struct batch *b, struct transaction *x)
 		t->assignment->in_transactions--;
 		if (t->journal_last >= 0)
 			journal_delivered(t->assignment->journal, t->journal_last);
-		if (committed)
+		if (committed) {
+			t->assignment->claim.metadata[0] = '\0';
 			journal_passed(t->assignment->journal, watermark_lowest(t->assignment->watermark));
+		}
 	}
 	b->busy = false;
 	if (x->result == TRANSACTION_ABORTED)

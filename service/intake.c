@@ -175,6 +175,8 @@ join(struct intake *in, const struct config *c, struct err *ret_err)
 	uint64_t queued_kb = UNREAD_BYTES_MOST / 1024 / (uint64_t)c->partitions;
 	const struct kafka_property own[] = {
 		{ "group.id", c->group_id },
+		/* so that whoever takes over can tell whether we are still here */
+		{ "client.id", c->transactional_id },
 		{ "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
 		{ "max.poll.interval.ms", most_poll },
 		{ "partition.assignment.strategy", "range" },

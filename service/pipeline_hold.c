@@ -153,6 +153,7 @@ open_assignment(struct pipeline *p, struct assignment *a, struct restoration *q)
 	a->journal = q->journal;
 	q->journal = NULL;
 	a->watermark = watermark_new(q->start);
+	a->claim = q->claim;
 	a->state = ASSIGNMENT_OPEN;
 	a->readable = true;
 	log_info("journal", "restored", LOG_N("partition", a->partition), LOG_N("start", q->start),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* R2: committed offset (stable: the coordinator holds the answer back while a transaction is pending) -> the
- * journal's high watermark, from a read_uncommitted handle -> read_committed until the end-of-partition event
- * lies at or past that watermark.
+/* R2: committed offset (stable: the coordinator holds the answer back while a transaction is pending; a dead
+ * owner's is ended, takeover.c) -> the journal's high watermark, from a read_uncommitted handle -> read_committed
+ * until the end-of-partition event lies at or past that watermark.
  *
  * Stopping at the read_committed end would be wrong: a transaction of the owner before us may be committed
  * and its marker not yet written to the journal, and its DONE would be missed. Markers and compaction leave
@@ -23,8 +23,10 @@
 #include "service/base/durations.h"
 #include "service/journal.h"
 #include "service/kafka_client.h"
+#include "service/takeover.h"
 
 #define ASK_MS 10000
+#define HELD_BACK_MS 100        /* an offset that is not told within this may be held back by a transaction */
 #define BATCH 1000
 #define QUIET_MOST_MS 30000     /* without a record or an end: give up, and be asked again */
 
@@ -35,23 +37,49 @@ struct restore {
 	atomic_bool stop;
 	rd_kafka_t *group, *ends, *reader;
 	rd_kafka_topic_t *journal_topic;        /* keeps the reader's metadata warm */
+	struct takeover *takeover;
 };
 
 /* ---- the steps of a restore -------------------------------------------------------------------------------------- */
 
+/* The stable offset, into the list of one. */
+static rd_kafka_resp_err_t
+ask_offset(struct restore *r, rd_kafka_topic_partition_list_t *list, int wait_ms)
+{
+	rd_kafka_resp_err_t e = rd_kafka_committed(r->group, list, wait_ms);
+
+	return e != RD_KAFKA_RESP_ERR_NO_ERROR ? e : list->elems[0].err;
+}
+
+static bool
+is_held_back(void *arg, int32_t partition)
+{
+	struct restore *r = arg;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t e;
+
+	rd_kafka_topic_partition_list_add(list, r->config->topic_requests, partition);
+	e = ask_offset(r, list, HELD_BACK_MS);
+	rd_kafka_topic_partition_list_destroy(list);
+	return e == RD_KAFKA_RESP_ERR__TIMED_OUT;
+}
+
 /* *ret_metadata is malloced; NULL: none. */
 static int
-committed_offset(struct restore *r, int32_t partition, struct journal_found *f, char **ret_metadata,
+committed_offset(struct restore *r, struct restoration *q, struct journal_found *f, char **ret_metadata,
     struct err *ret_err)
 {
+	int32_t partition = q->partition;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(list, r->config->topic_requests, partition);
-	rd_kafka_resp_err_t e = rd_kafka_committed(r->group, list, ASK_MS);
+	rd_kafka_resp_err_t e;
 	int rc = 0;
 
+	if (is_held_back(r, partition))
+		takeover_try(r->takeover, partition, &q->unwanted, is_held_back, r);
+	e = ask_offset(r, list, ASK_MS);
+
 	*ret_metadata = NULL;
-	if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
-		e = p->err;
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
 		rc = err_set(ret_err, ERR_RETRY, "committed offset of partition %" PRId32 ": %s", partition,
 		    rd_kafka_err2str(e));
@@ -148,13 +176,16 @@ restore_journal(struct restore *r, struct restoration *q)
 	int rc = -1;
 
 	q->journal = journal_new(q->partition);
-	if (committed_offset(r, q->partition, &f, &metadata, &q->err) == 0 &&
+	if (committed_offset(r, q, &f, &metadata, &q->err) == 0 &&
 	    ask_ends(r, r->config->topic_requests, q->partition, &f.request_low, &f.request_high, &q->err) == 0 &&
 	    ask_ends(r, r->config->topic_journal, q->partition, &journal_low, &f.journal_high, &q->err) == 0 &&
 	    read_from(r, q->partition, RD_KAFKA_OFFSET_BEGINNING, &q->err) == 0 &&
 	    read_all(r, q, f.journal_high) == 0)
 		rc = journal_open(q->journal, &f, &q->start, &q->err);
 	rd_kafka_assign(r->reader, NULL);
+	q->claim.offset = f.offset;
+	if (!takeover_claim(metadata, r->config->service_id, r->config->transactional_id, q->claim.metadata))
+		q->claim.metadata[0] = '\0';
 	free(metadata);
 	q->request_high = f.request_high;
 	if (rc != 0) {
@@ -235,7 +266,8 @@ make_handles(struct restore *r, struct err *ret_err)
 
 	if ((r->group = kafka_client_consumer(r->config, "restore-group", group, 3, ret_err)) == NULL ||
 	    (r->ends = kafka_client_consumer(r->config, "restore-ends", ends, 2, ret_err)) == NULL ||
-	    (r->reader = kafka_client_consumer(r->config, "restore-reader", reader, 7, ret_err)) == NULL)
+	    (r->reader = kafka_client_consumer(r->config, "restore-reader", reader, 7, ret_err)) == NULL ||
+	    (r->takeover = takeover_new(r->config, ret_err)) == NULL)
 		return -1;
 	r->journal_topic = rd_kafka_topic_new(r->reader, r->config->topic_journal, NULL);
 	return 0;
@@ -244,6 +276,7 @@ make_handles(struct restore *r, struct err *ret_err)
 static void
 free_handles(struct restore *r)
 {
+	takeover_free(r->takeover);
 	if (r->journal_topic != NULL)
 		rd_kafka_topic_destroy(r->journal_topic);
 	if (r->group != NULL)

@@ -10,12 +10,11 @@
 #include "service/base/err.h"
 #include "service/base/mailbox.h"
 #include "service/base/span.h"
+#include "service/ticket.h"
 
-struct assignment;
 struct config;
 struct journal;
 struct restore;
-struct ticket;
 
 enum restore_kind { RESTORE_JOURNAL, RESTORE_REPLY };
 
@@ -30,6 +29,7 @@ struct restoration {
 	/* RESTORE_JOURNAL, out */
 	struct journal *journal;        /* filled and opened; the receiver's */
 	int64_t start, request_high;    /* where reading begins; the request log's end */
+	struct claim claim;             /* to be committed before anything else is */
 
 	/* RESTORE_REPLY, in: the journal offset and the key that must stand there; out: the record's value, malloced */
 	struct ticket *ticket;

@@ -61,12 +61,20 @@ struct attempts {
 
 /* ---- assignment -------------------------------------------------------------------------------------------------- */
 
+#define OFFSET_METADATA_ROOM 256
+
 enum assignment_state {
 	ASSIGNMENT_RESTORING,           /* its journal is being read */
 	ASSIGNMENT_OPEN,                /* records are read and answered */
 	ASSIGNMENT_CLOSED,              /* its journal cannot be trusted (R11): held, unread */
 	ASSIGNMENT_DRAINING,            /* asked back: no new work, what is under way ends */
 	ASSIGNMENT_LOST                 /* somebody else's by now: nothing is written for it any more */
+};
+
+/* Committed before an assignment's first transaction, in one of its own: who holds the partition now (takeover.c). */
+struct claim {
+	int64_t offset;                 /* as it was committed last, and so is what follows, but for the name */
+	char metadata[OFFSET_METADATA_ROOM];    /* "": none is due */
 };
 
 struct share { unsigned tickets; size_t bytes; };
@@ -78,6 +86,7 @@ struct assignment {
 	struct generation *generation;  /* counted */
 	struct journal *journal;        /* NULL until restored */
 	struct watermark *watermark;    /* NULL until restored */
+	struct claim claim;
 	struct ticket *tickets;         /* all of its tickets */
 	unsigned n_tickets;
 	struct share *of_cluster;       /* what a cluster's tickets hold of it, by the cluster's index */
@@ -114,13 +123,12 @@ struct item {
 	struct outgoing out[ITEM_OUT_MOST];
 };
 
-#define OFFSET_METADATA_ROOM 256
-
 struct touched {
 	struct assignment *assignment;
 	int32_t partition;
 	int64_t offset;                         /* to commit */
 	char metadata[OFFSET_METADATA_ROOM];
+	const struct claim *claim;              /* the assignment's, as long as it is due; else NULL */
 	int64_t journal_least;                  /* the first journal record must be delivered at or above this */
 	int64_t journal_last;                   /* out: the highest delivered offset; -1: none */
 	bool unreported;                        /* out: a journal record without a delivered offset */

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/base/random.h"
+
 #define ORDERS_MOST 16
+#define DURING_MOST_US 4000     /* a commit on an idle broker takes as long */
 
 static const char *const points[] = {
 #define ROW(name, where) name,
@@ -114,15 +118,50 @@ note(const char *name)
 	close(fd);
 }
 
-void
-chaos_point(const char *name)
+/* The order that is due at this pass of the place; NULL: none. */
+static struct order *
+due(const char *name)
 {
 	for (unsigned i = 0; i < n_orders; i++)
 		if (orders[i].signal != 0 && strcmp(orders[i].name, name) == 0 &&
-		    atomic_fetch_sub(&orders[i].left, 1) == 1) {
-			note(name);
-			(void)kill(getpid(), orders[i].signal);
-		}
+		    atomic_fetch_sub(&orders[i].left, 1) == 1)
+			return &orders[i];
+	return NULL;
+}
+
+static void
+carry_out(const struct order *o)
+{
+	note(o->name);
+	(void)kill(getpid(), o->signal);
+}
+
+void
+chaos_point(const char *name)
+{
+	const struct order *o = due(name);
+
+	if (o != NULL)
+		carry_out(o);
+}
+
+static void *
+soon(void *order)
+{
+	(void)usleep(random_dice() % DURING_MOST_US);
+	carry_out(order);
+	return NULL;
+}
+
+/* Another thread does it, a moment later. */
+void
+chaos_during(const char *name)
+{
+	struct order *o = due(name);
+	pthread_t thread;
+
+	if (o != NULL && pthread_create(&thread, NULL, soon, o) == 0)
+		(void)pthread_detach(thread);
 }
 
 bool

@@ -20,15 +20,16 @@
 void chaos_read(void);
 /* Any thread. */
 void chaos_point(const char *name);
+void chaos_during(const char *name);
 bool chaos_off(const char *rule);
-#define CHAOS true
 #define CHAOS_READ() chaos_read()
 #define CHAOS_POINT(name) chaos_point(name)
+#define CHAOS_DURING(name) chaos_during(name)   /* some time in what follows */
 #define RULE_OFF(rule) chaos_off(rule)
 #else
-#define CHAOS false
 #define CHAOS_READ() ((void)0)
 #define CHAOS_POINT(name) ((void)0)
+#define CHAOS_DURING(name) ((void)0)
 #define RULE_OFF(rule) false
 #endif
 

@@ -18,7 +18,7 @@
 	ROW(DEADLINE_DEFAULT,      900000, FIXED, "a request's life when it names no deadline") \
 	ROW(DEADLINE_MOST,        3600000, FIXED, "the longest deadline a request may ask for, unless configured") \
 	ROW(TRANSACTION,            10000, FIXED, "transaction.timeout.ms; also what an intent allows for its commit") \
-	ROW(SESSION,                10000, FIXED, "session.timeout.ms of the consumer group") \
+	ROW(SESSION,                 6000, FIXED, "session.timeout.ms of the consumer group; the least that brokers take by default") \
 	ROW(HEARTBEAT,                500, FIXED, "heartbeat.interval.ms") \
 	ROW(MAX_POLL,               60000, FIXED, "max.poll.interval.ms; above the drain") \
 	ROW(COMMIT_SUSPECT,          5000, FIXED, "a commit that took longer makes its producer doubtful") \

@@ -27,6 +27,8 @@
 	ROW(TRANSACTIONS, COUNTER, "tokend_transactions_total", "result", "", "", "Kafka transactions, by result.") \
 	ROW(REBALANCES, COUNTER, "tokend_rebalances_total", "", "", "", \
 	    "Assignments received from the consumer group.") \
+	ROW(FENCED, COUNTER, "tokend_fenced_total", "", "", "", \
+	    "Transactions of instances that are gone, ended when their partition was taken over.") \
 	ROW(LOST_STRINGS, COUNTER, "tokend_lost_strings_total", "cluster", "", "", \
 	    "Tokens created by a call whose partition was lost meanwhile.") \
 	ROW(RELOADS, COUNTER, "tokend_reload_total", "what", "result", "", \

@@ -305,6 +305,39 @@ test_what_does_not_go_on_is_not_queued_again(void **state)
 	generation_release(g);
 }
 
+static void
+test_a_claim_is_due_until_something_is_committed(void **state)
+{
+	struct generation *g = generation_capture(consumer);
+	struct assignment a, b;
+	struct item items[2];
+	struct transaction *x;
+
+	(void)state;
+	open_assignment(&a, 0, g);
+	open_assignment(&b, 1, g);
+	a.claim = (struct claim){ .offset = START, .metadata = "whose it is" };
+	queue(&items[0], &a, -1, 1, 1);
+	queue(&items[1], &b, -1, 1, 1);
+	x = next();
+	assert_ptr_equal(x->touched[0].claim, &a.claim);
+	assert_null(x->touched[1].claim);
+	end(x, TRANSACTION_ABORTED);
+	batch_done(x);
+	x = next();
+	assert_ptr_equal(x->touched[0].claim, &a.claim);
+	end(x, TRANSACTION_COMMITTED);
+	batch_done(x);
+	queue(&items[0], &a, -1, 2, 1);
+	x = next();
+	assert_null(x->touched[0].claim);
+	end(x, TRANSACTION_COMMITTED);
+	batch_done(x);
+	close_assignment(&a);
+	close_assignment(&b);
+	generation_release(g);
+}
+
 int
 main(void)
 {
@@ -314,6 +347,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abort_queues_again_in_front, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_does_not_go_on_is_not_queued_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_claim_is_due_until_something_is_committed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("batch", tests, NULL, NULL);
