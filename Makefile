@@ -63,7 +63,7 @@ TSAN_OBJ := $(if $(filter tsan,$(FLAVOUR)),$B/tests/tsan.o)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-.PHONY: help deps all units fuzzers demo test fuzz fuzz-coverage fuzz-planted test-unit install clean \
+.PHONY: help deps all units fuzzers demo test chaos fuzz fuzz-coverage fuzz-planted test-unit install clean \
 	lint lint-walls lint-lines lint-scripts lint-cppcheck
 .DEFAULT_GOAL := all
 .SECONDARY: $(FUZZ_OBJ)
@@ -99,6 +99,12 @@ fuzz-planted: ## do the fuzzers find bugs that are put in for them?
 	@tests/deps.sh build fuzz
 	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzzers
 	@tests/fuzz/planted $(TARGET)
+
+chaos: ## the promise under fire: SEED=1 REQUESTS=2000 KILLS=40 INSTANCES=3 [MUTATE=R3 [CONTROL=1]] (KEEP=1 keeps all)
+	@tests/deps.sh build test
+	@$(MAKE) --no-print-directory FLAVOUR=chaos all
+	@tests/chaos/chaos --seed $(or $(SEED),1) --requests $(or $(REQUESTS),2000) --kills $(or $(KILLS),40) \
+		--instances $(or $(INSTANCES),3) $(MUTATE:%=--mutate %) $(if $(CONTROL),--control) $(if $(KEEP),--keep)
 
 test-unit: $(UNITS) ## the unit tests alone
 	@for t in $(UNITS); do $$t || exit 1; done

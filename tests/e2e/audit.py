@@ -86,6 +86,7 @@ class Entry:
     offset: int
     key: bytes
     record: object
+    appended_ms: int
 
     @property
     def own(self):
@@ -110,21 +111,36 @@ class Audit:
         topics = [f"{prefix}.{t}" for t in ("requests", "replies", "journal", "deadletters")]
         self.requests, self.replies, journal, self.dead = read_topics(kafka, topics).values()
         self.journal = [
-            Entry(m.partition(), m.offset(), m.key(), journal_pb.JournalRecord.FromString(m.value())) for m in journal
+            Entry(m.partition(), m.offset(), m.key(), journal_pb.JournalRecord.FromString(m.value()), m.timestamp()[1])
+            for m in journal
         ]
         self.everything = [m for ms in read_topics(kafka, topics, "read_uncommitted").values() for m in ms]
         self.wrong = []
         self.tokens = {t["id"]: t for t in truth["tokens"]}
         self.delivered = {}  # token id -> the attempt that its reply's DONE names
         self.closed = {}  # attempt -> Attempt, over all committed records
+        self.done_of = collections.defaultdict(list)  # token id -> the DONE that name it
         for e in self.journal:
             self.closed.update(e.closed)
+            if e.key.startswith(b"C") and e.record.state == journal_pb.DONE and e.record.token_id:
+                self.done_of[e.record.token_id].append(e)
+        self.revoked = self.revoked_on_request()
+
+    def revoked_on_request(self):
+        """The tokens of which some reply says that they are deleted."""
+        replies = (
+            pb.RevokeTokenReply.FromString(unframed(m.value()))
+            for m in self.replies
+            if method_of_record(m) == "RevokeToken"
+        )
+        return {r.token_id for r in replies if r.status.code == 0}
 
     def that(self, holds, invariant, sentence):
         if not holds:
             self.wrong.append(f"{invariant}: {sentence}")
 
-    def check(self):
+    def look(self):
+        """Everything is held against the promise; what is wrong stands in self.wrong, by invariant."""
         self.one_answer_each()
         self.one_outcome_each()
         self.watermark()
@@ -132,6 +148,9 @@ class Audit:
         self.posts()
         self.every_token_has_an_owner_or_a_closure()
         self.no_string_anywhere()
+
+    def check(self):
+        self.look()
         assert not self.wrong, "the audit found:\n  " + "\n  ".join(self.wrong)
         return self
 
@@ -220,17 +239,14 @@ class Audit:
             self.that(False, "I2", f"{reply.request_id}: {principal} cannot open its box: {e!r}")
             return
         token, marker = self.tokens.get(secret.token_id), MARKER.search(secret.description)
-        done = [
-            e
-            for e in self.journal
-            if e.own and e.record.state == journal_pb.DONE and e.record.token_id == secret.token_id
-        ]
+        done = self.done_of[secret.token_id]
         self.that(len(done) == 1, "I2", f"{reply.request_id}: {len(done)} DONE name its token")
         if token is None or not done or marker is None:
             self.that(token is not None, "I3", f"{reply.request_id}: the API never made token {secret.token_id}")
             return
         asked = [("*" if p.all_databases else p.database, pb.Action.Name(p.action).lower()) for p in secret.permissions]
-        self.that(token["revokedAt"] is None, "I3", f"{reply.request_id}: its token {secret.token_id} is dead")
+        dead = token["revokedAt"] is not None and secret.token_id not in self.revoked
+        self.that(not dead, "I3", f"{reply.request_id}: its token {secret.token_id} is dead")
         self.that(
             token["accessToken"] == secret.access_token, "I3", f"{reply.request_id}: the string is not the token's"
         )
@@ -283,7 +299,7 @@ class Audit:
         for e in self.journal:
             self.that(
                 e.record.seq > last[e.partition],
-                "R11",
+                "I12",
                 f"journal {e.partition}@{e.offset}: seq {e.record.seq} after {last[e.partition]}",
             )
             last[e.partition] = e.record.seq
@@ -291,7 +307,7 @@ class Audit:
             unknown = sum(a.fate == journal_pb.UNKNOWN for a in e.record.closed)
             self.that(unknown <= UNKNOWN_MOST, "I11", f"{e.key}: {unknown} attempts of unknown fate")
         for p, seen in ids.items():
-            self.that(len(seen) == 1, "R11", f"journal {p} has {len(seen)} ids")
+            self.that(len(seen) == 1, "I12", f"journal {p} has {len(seen)} ids")
         done = collections.Counter(
             (e.partition, e.key) for e in self.journal if e.own and e.record.state == journal_pb.DONE
         )

@@ -102,11 +102,16 @@ def public_entry(principal):
 class Process:
     """A program of ours, with its standard error in a file."""
 
-    def __init__(self, log, arguments):
+    def __init__(self, log, arguments, environment=None):
         self.log = log
         with open(log, "ab") as f:
             self.process = subprocess.Popen(
-                [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=f, stderr=f, preexec_fn=end_with_parent
+                [str(a) for a in arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=f,
+                stderr=f,
+                preexec_fn=end_with_parent,
+                env={**os.environ, **(environment or {})},
             )
 
     def signal(self, number):
@@ -227,11 +232,11 @@ class Sandbox(Process):
 
 
 class Tokend(Process):
-    def __init__(self, config, log, ops_port, *more):
+    def __init__(self, config, log, ops_port, *more, environment=None):
         self.ops = f"http://127.0.0.1:{ops_port}"
         self.read, self.whole, self.started = 0, [], time.monotonic()
         self.crashed = False  # a test made it: whatever a sanitizer says of that is no line of ours
-        super().__init__(log, [BUILD / "tokend", "--config", config, *more])
+        super().__init__(log, [BUILD / "tokend", "--config", config, *more], environment)
 
     def lines(self):
         """All that it has logged, parsed."""

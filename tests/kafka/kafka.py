@@ -102,7 +102,8 @@ def end_with_parent():
 
 
 class Kafka:
-    """One broker. It keeps its ports and its data from one start to the next; stop() is clean, kill() is not."""
+    """One broker. It keeps its ports and its data from one start to the next; stop() is clean, kill() is not. A folder
+    in which another one left its data is gone on with, on other ports."""
 
     def __init__(self, directory=None, archive=True):
         self.own = directory is None
@@ -146,9 +147,11 @@ class Kafka:
     def java(self, main, *arguments):
         return [*JVM, *self.more, "-cp", self.class_path, main, *map(str, arguments)]
 
-    def format(self):
+    def configure(self):
         self.properties.write_text(PROPERTIES.format(port=self.port, controller=self.controller,
                                                      directory=self.directory))
+
+    def format(self):
         with open(self.log, "a") as log:
             done = subprocess.run([*JVM, *[m for m in self.more if "AtExit" not in m], "-cp", self.class_path,
                                    "kafka.tools.StorageTool", "format", "-t", "dG9rZW5kLXRlc3RzLTEyMw", "-c",
@@ -159,7 +162,8 @@ class Kafka:
     def start(self):
         """Start, or start again, and wait until it answers."""
         assert self.process is None, "it runs already"
-        if not self.properties.exists():
+        self.configure()
+        if not (self.directory / "data" / "meta.properties").exists():
             self.format()
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(self.java("kafka.Kafka", self.properties), stdout=log, stderr=log,

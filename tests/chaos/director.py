@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays the acts of the plan, one after the other, while the traffic goes on.
+
+A kill is over when all partitions are open again somewhere, unless the plan lets the next act begin at once. An
+instance that was armed (kill:NAME) is given a while to die at its place; then it is killed wherever it is.
+"""
+
+import random
+import signal
+import time
+
+from place import PARTITIONS
+
+ARMED_S = 8  # how long an armed instance may take to pass its place
+TAKEOVER_S = 60  # longer than any takeover may take: then the checker says so
+ACT_S = 5  # the traffic of an act is spread over this
+
+
+class Director:
+    def __init__(self, lives, traffic, broker, acts, say, seed):
+        self.lives, self.traffic, self.broker, self.acts, self.say = lives, traffic, broker, acts, say
+        self.dice = random.Random(f"{seed}/director")
+        self.events = []  # (Unix seconds, what): whatever may disturb a takeover
+        self.pause_s, self.stop_s = 1.0, 15.0
+
+    def play(self, begin=0):
+        """Act by act; yields the number of those that are over."""
+        for n, act in enumerate(self.acts[begin:], begin):
+            self.traffic.go(len(self.traffic.steps) * (n + 1) // len(self.acts), ACT_S)
+            getattr(self, act.kind.replace("-", "_"))(act)
+            if not act.overlap:
+                self.until(self.all_open, TAKEOVER_S)
+            self.say(n + 1)
+            yield n + 1
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def turn(self):
+        self.lives.turn(self.pause_s, self.stop_s)
+
+    def pause(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.turn()
+
+    def until(self, condition, within_s):
+        """Whether it came to hold."""
+        end = time.monotonic() + within_s
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self.turn()
+        return True
+
+    def all_open(self):
+        return not self.lives.resume_at and len(self.lives.held()) == PARTITIONS
+
+    def any_of_ours(self):
+        """One that runs and is not stopped, an armed one rather."""
+        self.until(lambda: any(i in self.lives.names and i not in self.lives.resume_at for i in self.lives.alive()),
+                   TAKEOVER_S)
+        running = [i for i in self.lives.alive() if i in self.lives.names and i not in self.lives.resume_at]
+        armed = [i for i in running if self.lives.now[i].order.startswith("kill")]
+        return self.dice.choice(armed or running)
+
+    def happened(self, what):
+        self.events.append((time.time(), what))
+
+    # -- acts --------------------------------------------------------------------------------------------------------
+
+    def kill(self, act):
+        victim = self.any_of_ours()
+        life, kills = self.lives.now[victim], self.lives.kills
+        self.pause_s, self.lives.next_order = act.pause_s, act.order
+        if life.order.startswith("kill"):
+            self.until(lambda: self.lives.now.get(victim) is not life, ARMED_S)
+        else:
+            self.pause(self.dice.uniform(0, 3))
+        if self.lives.kills == kills and self.lives.now.get(victim) is life:
+            self.lives.kill(victim)
+            self.lives.again_at[victim] = time.monotonic() + act.pause_s
+        self.until(lambda: victim in self.lives.now, TAKEOVER_S)
+
+    def stop(self, act):
+        """Longer than session and transaction timeouts; then it goes on, and is somebody of the past."""
+        victim = self.any_of_ours()
+        self.happened("stop")
+        self.lives.stop(victim, act.pause_s)
+        self.until(lambda: victim not in self.lives.resume_at, act.pause_s + 5)
+
+    def broker_kill(self, act):
+        self.happened("broker")
+        self.broker.kill()
+        self.pause(act.pause_s)
+        self.broker.start()
+        self.happened("broker")
+
+    def broker_stop(self, act):
+        self.happened("broker")
+        self.broker.process.send_signal(signal.SIGSTOP)
+        self.pause(act.pause_s)
+        self.broker.process.send_signal(signal.SIGCONT)
+        self.happened("broker")
+
+    def storm(self, act):
+        """Instances that come and go faster than the group settles."""
+        for n in range(4):
+            guest = f"x{n}"
+            self.happened("storm")
+            self.lives.start(guest)
+            self.pause(self.dice.uniform(0.3, 2.5))
+            if guest in self.lives.now:
+                self.lives.terminate(guest)
+        self.until(lambda: all(i in self.lives.names for i in self.lives.alive()), TAKEOVER_S)
+        self.happened("storm")
+
+    def back_again(self, act):
+        """A -> B -> A: A sleeps until B has its partitions, and wakes up as B goes."""
+        a = self.any_of_ours()
+        self.happened("stop")
+        self.lives.stop(a, 40)
+        self.until(lambda: len(self.lives.held()) == PARTITIONS, 30)
+        for b in self.lives.alive():
+            if b != a and b in self.lives.names:
+                self.lives.terminate(b)
+        self.pause_s = 3.0
+        self.happened("storm")
+        if a in self.lives.now:
+            self.lives.go_on(a)
+        self.until(lambda: len(self.lives.alive()) == len(self.lives.names), TAKEOVER_S)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def disarm(self):
+        """From here on nobody dies any more."""
+        self.lives.next_order, self.pause_s = "", 0.5
+        for instance in self.lives.alive():
+            if self.lives.now[instance].order:
+                self.lives.terminate(instance)
+        self.until(self.all_back, 2 * TAKEOVER_S)
+
+    def all_back(self):
+        unarmed = all(not life.order for life in self.lives.now.values())
+        return unarmed and sorted(self.lives.names) == self.lives.alive() and self.all_open()
+
+    def leave(self):
+        """All end in good order; whoever does not is told."""
+        instances = self.lives.alive()
+        self.lives.names = []  # nobody comes back
+        self.lives.again_at.clear()
+        for instance in instances:
+            self.lives.terminate(instance)
+        self.until(lambda: not self.lives.alive(), TAKEOVER_S)
+        return self.lives.alive()
