@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory of one partition: an index of requests, the offsets answered, and the place in the journal.
  *
- * The index is an open-addressing table keyed by 8 bytes of the key's hash; a collision of two requests' keys
- * would need as many of them as nobody sends, and a principal that seeks one finds it among its own IDs only.
  * Entries of requests in flight hold the ticket where the others hold the journal offset, so that finding a
- * request and finding who works on it is one look.
+ * request and finding who works on it is one look. INTENTs that an earlier life left open are kept whole beside
+ * the index until their record comes again.
  *
- * INTENTs that an earlier life left open are kept whole beside the index until their record comes again.
- * What is not here: how records are written and read (journal_record.c) and where they come from (restore.c). */
+ * What is not here: how entries are stored (index.c), how records are written and read (journal_record.c) and
+ * where they come from (restore.c). */
 #include "service/journal.h"
 
 #include <assert.h>
@@ -16,29 +15,13 @@
 #include <stdlib.h>
 
 #include "service/base/clock.h"
+#include "service/base/config.h"
 #include "service/base/dsse.h"
 #include "service/base/durations.h"
 #include "service/base/random.h"
 #include "service/base/text.h"
+#include "service/index.h"
 #include "service/journal_record.h"
-
-enum entry_state { ENTRY_FREE, ENTRY_BEGUN, ENTRY_IN_FLIGHT, ENTRY_DONE, ENTRY_GONE };
-
-struct entry {
-	uint64_t key_hash;
-	unsigned char fingerprint[32];
-	union {
-		int64_t offset;                 /* DONE: of its journal record */
-		struct ticket *holder;          /* IN_FLIGHT */
-		struct begun *begun;            /* BEGUN */
-	} at;
-	unsigned char delivered[8];             /* the random half of the delivered attempt's uuid; zero: none */
-	int64_t deadline;                       /* Unix seconds */
-	uint32_t last_not_after;                /* Unix seconds; 0: no attempt */
-	uint8_t kind;                           /* 'C' or 'R' */
-	uint8_t state;
-};
-_Static_assert(sizeof(struct entry) == 72, "an index entry grew: 96 bytes a request are promised, slack included");
 
 /* An INTENT of an earlier life. */
 struct begun {
@@ -58,7 +41,9 @@ struct answered {
 };
 
 struct journal {
+	const struct config *config;
 	int32_t partition;
+	int64_t keep_from;                      /* answers below it are not asked for */
 	unsigned char id[JOURNAL_ID_BYTES];
 	bool has_id;
 	uint64_t seq;                           /* the last one given out */
@@ -66,13 +51,13 @@ struct journal {
 	int64_t least;                          /* the next record is delivered at or above this */
 	int marker_offsets;
 
-	struct entry *entries;
-	size_t room, used, gone;                /* used: DONE, BEGUN and IN_FLIGHT */
+	struct index *index;
 	struct begun *begun;
+	struct journal_cluster *clusters;       /* where attempts were made */
+	size_t n_clusters;
 
 	struct answered *answered;              /* sorted once opened */
 	size_t n_answered, answered_room, answered_from;
-	bool remembered_any;
 };
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
@@ -101,84 +86,19 @@ journal_key_hash(struct span key)
 	return first;
 }
 
-/* ---- the index --------------------------------------------------------------------------------------------------- */
-
-static struct entry *
-find(const struct journal *j, uint64_t key_hash)
-{
-	if (j->room == 0)
-		return NULL;
-	for (size_t i = key_hash & (j->room - 1);; i = (i + 1) & (j->room - 1)) {
-		struct entry *e = &j->entries[i];
-
-		if (e->state == ENTRY_FREE)
-			return NULL;
-		if (e->state != ENTRY_GONE && e->key_hash == key_hash)
-			return e;
-	}
-}
-
-static void
-widen(struct journal *j)
-{
-	struct entry *old = j->entries;
-	size_t old_room = j->room, room = 64;
-
-	while (room * 3 / 4 <= j->used + 1)
-		room *= 2;
-	if ((j->entries = calloc(room, sizeof *j->entries)) == NULL)
-		abort();
-	j->room = room;
-	j->gone = 0;
-	for (size_t i = 0; i < old_room; i++) {
-		size_t to = old[i].key_hash & (room - 1);
-
-		if (old[i].state == ENTRY_FREE || old[i].state == ENTRY_GONE)
-			continue;
-		while (j->entries[to].state != ENTRY_FREE)
-			to = (to + 1) & (room - 1);
-		j->entries[to] = old[i];
-	}
-	free(old);
-}
-
-static struct entry *
-insert(struct journal *j, uint64_t key_hash)
-{
-	struct entry *e = find(j, key_hash);
-	size_t i;
-
-	if (e != NULL)
-		return e;
-	if ((j->used + j->gone + 1) * 4 > j->room * 3)
-		widen(j);
-	for (i = key_hash & (j->room - 1); j->entries[i].state != ENTRY_FREE; i = (i + 1) & (j->room - 1))
-		;
-	e = &j->entries[i];
-	memset(e, 0, sizeof *e);
-	e->key_hash = key_hash;
-	j->used++;
-	return e;
-}
-
-static void
-drop(struct journal *j, struct entry *e)
-{
-	e->state = ENTRY_GONE;
-	j->used--;
-	j->gone++;
-}
-
 /* ---- restoring --------------------------------------------------------------------------------------------------- */
 
 struct journal *
-journal_new(int32_t partition)
+journal_new(int32_t partition, const struct config *c, int64_t keep_from)
 {
 	struct journal *j = calloc(1, sizeof *j);
 
 	if (j == NULL)
 		abort();
+	j->config = c;
 	j->partition = partition;
+	j->keep_from = keep_from;
+	j->index = index_new();
 	return j;
 }
 
@@ -211,7 +131,10 @@ journal_free(struct journal *j)
 		j->begun = b->next;
 		begun_free(b);
 	}
-	free(j->entries);
+	for (size_t i = 0; i < j->n_clusters; i++)
+		free(j->clusters[i].name);
+	free(j->clusters);
+	index_free(j->index);
 	free(j->answered);
 	free(j);
 }
@@ -228,30 +151,63 @@ remember_answer(struct journal *j, int64_t offset, const unsigned char digest[32
 	memcpy(j->answered[j->n_answered++].digest, digest, 32);
 }
 
+/* Attempts are made at one cluster of a few: what is kept of them is when the last one of each ended.
+ * Gives the cluster's place in the configuration. */
+static uint16_t
+remember_attempt(struct journal *j, const struct attempt *t, bool unknown)
+{
+	struct journal_cluster *c = j->clusters;
+
+	while (c < j->clusters + j->n_clusters && (strcmp(c->name, t->cluster) != 0 ||
+	    memcmp(c->digest, t->cluster_digest, sizeof c->digest) != 0))
+		c++;
+	if (c == j->clusters + j->n_clusters) {
+		int place = config_cluster(j->config, t->cluster);
+
+		if ((j->clusters = realloc(j->clusters, (j->n_clusters + 1) * sizeof *j->clusters)) == NULL)
+			abort();
+		c = &j->clusters[j->n_clusters++];
+		*c = (struct journal_cluster){ .name = strdup(t->cluster), .place = INDEX_NO_CLUSTER };
+		memcpy(c->digest, t->cluster_digest, sizeof c->digest);
+		if (place >= 0 && memcmp(j->config->clusters[place].digest, c->digest, sizeof c->digest) == 0)
+			c->place = (uint16_t)place;
+	}
+	if (t->not_after_ms > c->last_not_after_ms)
+		c->last_not_after_ms = t->not_after_ms;
+	if (unknown && t->not_after_ms > c->last_unknown_not_after_ms)
+		c->last_unknown_not_after_ms = t->not_after_ms;
+	return c->place;
+}
+
 /* The last record of a key is what is known of it: an older INTENT of the same request gives way. */
 static void
 remember_request(struct journal *j, struct span key, struct begun *b, int64_t offset)
 {
 	uint64_t hash = journal_key_hash(key);
-	struct entry *e = insert(j, hash);
+	struct index_entry *e = index_insert(j->index, hash);
 	const struct record_read *r = &b->read;
 
-	if (e->state == ENTRY_BEGUN) {
+	if (e->state == INDEX_BEGUN) {
 		begun_unlink(j, e->at.begun);
 		begun_free(e->at.begun);
 	}
 	e->kind = key.data[0];
 	memcpy(e->fingerprint, r->fingerprint, 32);
-	e->deadline = r->deadline;
-	e->last_not_after = (uint32_t)(r->last_not_after_ms / 1000);
+	e->deadline = index_seconds(r->deadline);
+	e->last_not_after = index_seconds(e->kind == 'R' ? r->revoked_at : r->last_not_after_ms / 1000);
+	e->cluster = INDEX_NO_CLUSTER;
+	for (size_t i = 0; i < r->n_closed; i++)
+		e->cluster = remember_attempt(j, &r->closed[i], r->closed[i].fate == FATE_UNKNOWN);
+	if (r->has_attempt)
+		e->cluster = remember_attempt(j, &r->attempt, r->state == RECORD_INTENT);
 	memcpy(e->delivered, r->delivered, sizeof e->delivered);
 	if (r->state == RECORD_DONE) {
-		e->state = ENTRY_DONE;
+		e->state = INDEX_DONE;
 		e->at.offset = offset;
 		begun_free(b);
 		return;
 	}
-	e->state = ENTRY_BEGUN;
+	e->state = INDEX_BEGUN;
 	e->at.begun = b;
 	b->key = arena_copy(&b->arena, key);
 	b->key_hash = hash;
@@ -283,7 +239,7 @@ journal_remember(struct journal *j, struct span key, struct span value, int64_t 
 	j->last_seq = b->read.seq;
 	if (b->read.seq > j->seq)
 		j->seq = b->read.seq;
-	if (b->read.state == RECORD_DONE && b->read.offset >= 0)
+	if (b->read.state == RECORD_DONE && b->read.offset >= 0 && b->read.offset >= j->keep_from)
 		remember_answer(j, b->read.offset, b->read.digest);
 	if (key.data[0] == '#')
 		begun_free(b);
@@ -388,19 +344,19 @@ journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_star
 void
 journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32], struct journal_look *ret)
 {
-	const struct entry *e = find(j, key_hash);
+	const struct index_entry *e = index_find(j->index, key_hash);
 
 	memset(ret, 0, sizeof *ret);
 	if (e == NULL)
 		return;
 	memcpy(ret->fingerprint, e->fingerprint, 32);
-	ret->done = e->state == ENTRY_DONE;
+	ret->done = e->state == INDEX_DONE;
 	if (fingerprint != NULL && memcmp(e->fingerprint, fingerprint, 32) != 0)
 		ret->seen = JOURNAL_OTHER_BYTES;
-	else if (e->state == ENTRY_DONE) {
+	else if (e->state == INDEX_DONE) {
 		ret->seen = JOURNAL_DONE;
 		ret->offset = e->at.offset;
-	} else if (e->state == ENTRY_IN_FLIGHT) {
+	} else if (e->state == INDEX_IN_FLIGHT) {
 		ret->seen = JOURNAL_IN_FLIGHT;
 		ret->holder = e->at.holder;
 	} else
@@ -426,6 +382,64 @@ journal_place(const struct journal *j, int64_t offset, const unsigned char diges
 	return JOURNAL_PLACE_FREE;
 }
 
+void
+journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES],
+    struct journal_attempt *ret)
+{
+	static const unsigned char none[8];
+	const struct index_entry *e;
+	uint64_t key_hash;
+
+	memcpy(&key_hash, uuid, sizeof key_hash);
+	e = index_find(j->index, key_hash);
+	*ret = (struct journal_attempt){ .seen = JOURNAL_NEW, .cluster = INDEX_NO_CLUSTER };
+	if (e == NULL)
+		return;
+	ret->cluster = e->cluster;
+	if (e->state == INDEX_IN_FLIGHT) {
+		ret->seen = JOURNAL_IN_FLIGHT;
+		ret->holder = e->at.holder;
+	} else if (e->state == INDEX_BEGUN) {
+		ret->seen = JOURNAL_BEGUN;
+		ret->closed = e->at.begun->read.closed;
+		ret->n_closed = e->at.begun->read.n_closed;
+	} else {
+		ret->seen = JOURNAL_DONE;
+		ret->offset = e->at.offset;
+		ret->delivered = memcmp(e->delivered, uuid + 8, 8) == 0 && memcmp(e->delivered, none, 8) != 0;
+		ret->has_delivered = memcmp(e->delivered, none, 8) != 0;
+	}
+}
+
+uint8_t *
+journal_seen_mark(struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES])
+{
+	struct index_entry *e;
+	uint64_t key_hash;
+
+	memcpy(&key_hash, uuid, sizeof key_hash);
+	e = index_find(j->index, key_hash);
+	return e != NULL ? &e->seen : NULL;
+}
+
+size_t
+journal_clusters(const struct journal *j, const struct journal_cluster **ret)
+{
+	*ret = j->clusters;
+	return j->n_clusters;
+}
+
+int64_t
+journal_revoked_at(const struct journal *j, const char *principal, const char *request_id)
+{
+	struct arena a = { 0 };
+	const struct index_entry *e = index_find(j->index,
+	    journal_key_hash(journal_request_key(&a, METHOD_REVOKE_TOKEN, principal, request_id)));
+
+	arena_free(&a);
+	return e != NULL && e->state == INDEX_DONE ? e->last_not_after : 0;
+}
+
 int64_t
 journal_floor(uint64_t deadline_most_ms, int64_t now)
 {
@@ -436,7 +450,7 @@ journal_floor(uint64_t deadline_most_ms, int64_t now)
 size_t
 journal_entries(const struct journal *j)
 {
-	return j->used;
+	return index_used(j->index);
 }
 
 uint64_t
@@ -469,6 +483,7 @@ inherit(struct attempts *to, const struct record_read *r, struct arena *a)
 		struct attempt kept = r->closed[i];
 
 		kept.cluster = (const char *)arena_copy(a, span_str(kept.cluster)).data;
+		kept.closure = CLOSURE_COMMITTED;
 		attempts_close(to, &kept, kept.fate, a);
 	}
 	if (r->has_attempt && to->n_closed < ATTEMPTS_CLOSED_MOST) {
@@ -483,9 +498,9 @@ inherit(struct attempts *to, const struct record_read *r, struct arena *a)
 void
 journal_admit(struct journal *j, struct ticket *t)
 {
-	struct entry *e = insert(j, t->key_hash);
+	struct index_entry *e = index_insert(j->index, t->key_hash);
 
-	if (e->state == ENTRY_BEGUN) {
+	if (e->state == INDEX_BEGUN) {
 		struct begun *b = e->at.begun;
 
 		inherit(&t->attempts, &b->read, &t->arena);
@@ -493,35 +508,49 @@ journal_admit(struct journal *j, struct ticket *t)
 		begun_unlink(j, b);
 		begun_free(b);
 	}
-	e->state = ENTRY_IN_FLIGHT;
+	e->state = INDEX_IN_FLIGHT;
 	e->kind = t->journal_key.data[0];
 	e->at.holder = t;
-	e->deadline = t->request.deadline;
+	e->deadline = index_seconds(t->request.deadline);
 	memcpy(e->fingerprint, t->fingerprint, 32);
 	t->holder = true;
+}
+
+static void
+settle_attempt(struct journal *j, struct index_entry *e, const struct attempt *t)
+{
+	if (index_seconds(t->not_after_ms / 1000) > e->last_not_after)
+		e->last_not_after = index_seconds(t->not_after_ms / 1000);
+	e->cluster = remember_attempt(j, t, t->fate == FATE_UNKNOWN);
 }
 
 void
 journal_settled(struct journal *j, const struct ticket *t, int64_t journal_offset)
 {
-	struct entry *e = find(j, t->key_hash);
+	struct index_entry *e = index_find(j->index, t->key_hash);
 
-	assert(e != NULL && e->state == ENTRY_IN_FLIGHT && e->at.holder == t);
-	e->state = ENTRY_DONE;
+	assert(e != NULL && e->state == INDEX_IN_FLIGHT && e->at.holder == t);
+	e->state = INDEX_DONE;
 	e->at.offset = journal_offset;
-	if (t->token_id != NULL)
+	if (e->kind == 'R') {
+		e->last_not_after = index_seconds(t->revoked_at);
+		return;
+	}
+	for (unsigned i = 0; i < t->attempts.n_closed; i++)
+		settle_attempt(j, e, &t->attempts.closed[i]);
+	if (t->token_id != NULL) {
 		memcpy(e->delivered, t->attempts.current.uuid + 8, sizeof e->delivered);
-	if (t->attempts.begun > 0)
-		e->last_not_after = (uint32_t)(t->attempts.current.not_after_ms / 1000);
+		settle_attempt(j, e, &t->attempts.current);
+	}
 }
 
 void
 journal_forget(struct journal *j, const struct ticket *t)
 {
-	struct entry *e = find(j, t->key_hash);
+	struct index_entry *e = index_find(j->index, t->key_hash);
 
-	if (e != NULL && e->state == ENTRY_IN_FLIGHT && e->at.holder == t)
-		drop(j, e);
+	if (e != NULL && e->state == INDEX_IN_FLIGHT && e->at.holder == t)
+		index_drop(j->index, e);
 }
 
 /* "C9:telemetry,8:order-17" -> its two parts, in the arena. record_read has checked the form. */
@@ -540,7 +569,7 @@ split_key(struct span key, struct arena *a, const char **ret_principal, const ch
 static void
 hand_stray(struct journal *j, struct begun *b, struct ticket *t)
 {
-	struct entry *e = find(j, b->key_hash);
+	struct index_entry *e = index_find(j->index, b->key_hash);
 
 	t->record.partition = j->partition;
 	t->record.offset = -1;
@@ -553,7 +582,7 @@ hand_stray(struct journal *j, struct begun *b, struct ticket *t)
 	t->request.deadline = b->read.deadline;
 	memcpy(t->fingerprint, b->read.fingerprint, 32);
 	inherit(&t->attempts, &b->read, &t->arena);
-	e->state = ENTRY_IN_FLIGHT;
+	e->state = INDEX_IN_FLIGHT;
 	e->at.holder = t;
 	begun_unlink(j, b);
 	begun_free(b);
@@ -616,7 +645,8 @@ journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_
 	    .fingerprint = t->fingerprint, .digest = t->digest, .offset = t->record.offset,
 	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->token_id != NULL ?
 	    &t->attempts.current : NULL, .stored = t->stored, .token_id = t->token_id, .request = &t->request,
-	    .token_expires = t->job.token_expires, .token_expires_at = t->job.token_expires_at }, a);
+	    .token_expires = t->job.token_expires, .token_expires_at = t->job.token_expires_at,
+	    .revoked_at = t->request.method == METHOD_REVOKE_TOKEN ? t->revoked_at : 0 }, a);
 }
 
 struct span

@@ -3,8 +3,8 @@
  * written next.
  *
  * It is filled by the restorer (journal_remember, record by record, then journal_open) and belongs to the
- * loop from then on. The index keeps 72 bytes an entry, 96 to 192 with the table's slack, which doubles as it
- * grows; replies stay in Kafka and are read back by offset. */
+ * loop from then on. The index keeps at most 96 bytes a request, everything included; replies stay in Kafka and
+ * are read back by offset. */
 #ifndef TOKEND_JOURNAL_H
 #define TOKEND_JOURNAL_H
 
@@ -14,6 +14,7 @@
 #include "service/base/span.h"
 #include "service/ticket.h"
 
+struct config;
 struct err;
 struct journal;                         /* opaque */
 
@@ -31,7 +32,8 @@ uint64_t journal_key_hash(struct span key);
 
 /* ---- restoring (any one thread) ---------------------------------------------------------------------------------- */
 
-struct journal *journal_new(int32_t partition);
+/* Offsets below keep_from will not be read: that they were answered need not be known. c is kept. */
+struct journal *journal_new(int32_t partition, const struct config *c, int64_t keep_from);
 void journal_free(struct journal *j);
 
 /* Take in one committed record, in the journal's order. Fails (the partition stays closed) on a record that
@@ -83,6 +85,42 @@ enum journal_place {
 };
 /* digest NULL: the record is not decoded, and whatever is known of its place is about it. */
 enum journal_place journal_place(const struct journal *j, int64_t offset, const unsigned char digest[32]);
+
+/* ---- what the sweep asks ----------------------------------------------------------------------------------------- */
+
+/* Whose is the token that was made under this uuid? */
+struct journal_attempt {
+	enum journal_seen seen;         /* of its request: NEW (unknown), IN_FLIGHT, BEGUN or DONE */
+	struct ticket *holder;          /* IN_FLIGHT: its attempts say the rest */
+	/* BEGUN: what is committed. Its open attempt, if it is that one, is none of them: not known to be over. */
+	const struct attempt *closed;
+	size_t n_closed;
+	/* DONE: the record lies at that journal offset */
+	int64_t offset;
+	bool has_delivered, delivered;  /* it delivered a token; and this attempt is the one that did */
+	uint16_t cluster;               /* of its request's attempts, in the configuration; UINT16_MAX: unknown */
+};
+void journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES],
+    struct journal_attempt *ret);
+/* Room for the number of the list in which a token of that request was seen last (0 at first), to read and to
+ * set; NULL: the request is unknown. Good until the next call for this journal. */
+uint8_t *journal_seen_mark(struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES]);
+
+/* Where attempts were made, that of an earlier life included: when the last one at each was certainly over. */
+struct journal_cluster {
+	char *name;
+	unsigned char digest[32];
+	uint16_t place;                         /* in the configuration; UINT16_MAX: not there so */
+	int64_t last_not_after_ms;              /* Unix milliseconds */
+	int64_t last_unknown_not_after_ms;      /* of those whose fate nobody knows; 0: none */
+};
+/* From journal_open on; good until the next call for this journal. */
+size_t journal_clusters(const struct journal *j, const struct journal_cluster **ret);
+
+/* When the token of that CreateToken was deleted by a RevokeToken (Unix seconds); 0: it was not. */
+int64_t journal_revoked_at(const struct journal *j, const char *principal, const char *request_id);
+
+/* ---- the floor --------------------------------------------------------------------------------------------------- */
 
 /* For a deadline (Unix seconds) at or below this floor, absence proves nothing. */
 int64_t journal_floor(uint64_t deadline_most_ms, int64_t now);

@@ -118,6 +118,7 @@ read_fields(const Tokend__V1__JournalRecord *from, struct arena *a, struct recor
 	ret->state = from->state == TOKEND__V1__JOURNAL_STATE__DONE ? RECORD_DONE : RECORD_INTENT;
 	ret->offset = from->offset;
 	ret->deadline = from->deadline;
+	ret->revoked_at = from->revoked_at;
 	ret->attempts = from->attempts;
 	ret->previous = from->previous_fate <= TOKEND__V1__FATE__UNKNOWN ?
 	    (enum fate)from->previous_fate : FATE_UNKNOWN;
@@ -279,6 +280,7 @@ record_write(const struct record_written *w, struct arena *a)
 	to.request_digest = bytes_of(w->digest, 32);
 	to.offset = w->offset;
 	to.deadline = w->deadline;
+	to.revoked_at = w->revoked_at;
 	if (w->attempts != NULL)
 		write_attempts(w->attempts, &to, a);
 	if (w->attempt != NULL) {

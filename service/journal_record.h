@@ -25,6 +25,7 @@ struct record_read {
 	struct attempt *closed;                         /* in the arena, as all strings */
 	unsigned char delivered[8];                     /* DONE with a token: the random half of its attempt's uuid */
 	int64_t last_not_after_ms;                      /* over all attempts; 0: none */
+	int64_t revoked_at;                             /* DONE of a RevokeToken, Unix seconds; 0: none */
 };
 
 /* Refused: what does not parse, a newer lowest_reader, fields of the wrong size, a key that is not of our forms. */
@@ -44,6 +45,7 @@ struct record_written {
 	const struct request *request;                  /* with token_id: permissions and cluster, for the inventory */
 	bool token_expires;
 	int64_t token_expires_at;
+	int64_t revoked_at;                             /* 0: none */
 };
 
 struct span record_write(const struct record_written *w, struct arena *a);

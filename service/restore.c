@@ -175,13 +175,14 @@ restore_journal(struct restore *r, struct restoration *q)
 	int64_t journal_low;
 	int rc = -1;
 
-	q->journal = journal_new(q->partition);
 	if (committed_offset(r, q, &f, &metadata, &q->err) == 0 &&
 	    ask_ends(r, r->config->topic_requests, q->partition, &f.request_low, &f.request_high, &q->err) == 0 &&
 	    ask_ends(r, r->config->topic_journal, q->partition, &journal_low, &f.journal_high, &q->err) == 0 &&
-	    read_from(r, q->partition, RD_KAFKA_OFFSET_BEGINNING, &q->err) == 0 &&
-	    read_all(r, q, f.journal_high) == 0)
-		rc = journal_open(q->journal, &f, &q->start, &q->err);
+	    read_from(r, q->partition, RD_KAFKA_OFFSET_BEGINNING, &q->err) == 0) {
+		q->journal = journal_new(q->partition, r->config, f.has_offset ? f.offset : f.request_low);
+		if (read_all(r, q, f.journal_high) == 0)
+			rc = journal_open(q->journal, &f, &q->start, &q->err);
+	}
 	rd_kafka_assign(r->reader, NULL);
 	q->claim.offset = f.offset;
 	if (!takeover_claim(metadata, r->config->service_id, r->config->transactional_id, q->claim.metadata))

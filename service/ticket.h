@@ -40,6 +40,13 @@ struct watermark;
 
 enum fate { FATE_OPEN = 0, FATE_NOT_SENT = 1, FATE_REFUSED = 2, FATE_UNKNOWN = 3 };   /* journal.proto's numbers */
 
+/* How it is known that an attempt brings no token to anybody any more: what R4 may go by. Not written down. */
+enum closure {
+	CLOSURE_NONE,                   /* it is not: open, or inherited open and not yet in a committed closed[] */
+	CLOSURE_ENDED,                  /* its call was ours, and ended without a string */
+	CLOSURE_COMMITTED               /* it stands in a committed closed[] */
+};
+
 struct attempt {
 	unsigned char uuid[ATTEMPT_UUID_BYTES];
 	uint32_t number;                /* 1 for the request's first */
@@ -47,6 +54,7 @@ struct attempt {
 	unsigned char cluster_digest[32];
 	int64_t not_before_ms, not_after_ms;    /* Unix milliseconds */
 	enum fate fate;
+	enum closure closure;
 };
 
 /* All attempts of one request whose token, should one exist, is nobody's. */
@@ -212,6 +220,7 @@ struct ticket {
 	struct span stored;             /* the reply as it is journaled */
 	int code;                       /* of the reply that is published */
 	const char *token_id;           /* the delivered one; NULL: none */
+	int64_t revoked_at;             /* when it was deleted by a RevokeToken, Unix seconds; 0: it was not */
 	bool replayed;                  /* it tells an earlier outcome again */
 	bool handing_over;              /* its item writes no answer: the successor goes on */
 	size_t counted_bytes;           /* what it weighs against the bound on all tickets */

@@ -40,7 +40,7 @@ service/(strict|decode|decode_parts)\.h  service/decode.*\.c
 service/quota\.h                         service/authorize\.c
 service/policy_[a-z]+\.h                 service/policy.*\.[ch]|service/ctl/policy_.*\.c
 service/(policy|authorize|request)\.h    service/ctl/policy_.*\.c
-service/journal_record\.h                service/journal\.c
+service/(journal_record|index)\.h        service/journal\.c
 service/kafka_client\.h                  service/(intake|publish|restore|takeover|topics)\.c
 service/takeover\.h                      service/restore\.c
 

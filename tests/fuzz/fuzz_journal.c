@@ -419,7 +419,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct feed f = feed_of(data, bytes);
-	struct world w = { .f = &f, .j = journal_new(0) };
+	struct world w = { .f = &f, .j = journal_new(0, harness_config(), INT64_MIN) };
 	int n = 0;
 	bool more = true;
 

@@ -9,6 +9,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
+#include "service/base/config.h"
 #include "service/batch.h"
 #include "service/generation.h"
 #include "service/journal.h"
@@ -18,6 +19,7 @@
 #define START 10
 #define JOURNAL_HIGH 50
 
+static const struct config config;
 static rd_kafka_t *consumer;            /* without brokers: generations are told apart by who captured them */
 static struct batch *batch;
 
@@ -51,7 +53,7 @@ open_assignment(struct assignment *a, int32_t partition, struct generation *g)
 	int64_t start;
 
 	*a = (struct assignment){ .partition = partition, .state = ASSIGNMENT_OPEN, .generation = generation_hold(g) };
-	a->journal = journal_new(partition);
+	a->journal = journal_new(partition, &config, 0);
 	assert_int_equal(journal_open(a->journal, &found, &start, &e), 0);
 	a->watermark = watermark_new(start);
 }

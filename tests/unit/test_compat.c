@@ -338,7 +338,7 @@ journal_records_are_read(void **state)
 static struct journal *
 restored(const cJSON *kept, int32_t partition, int64_t *ret_high)
 {
-	struct journal *j = journal_new(partition);
+	struct journal *j = journal_new(partition, &fixture_config, 0);
 	const cJSON *record;
 	struct err e;
 

@@ -10,12 +10,15 @@
 #include <stdlib.h>
 
 #include "service/base/clock.h"
+#include "service/base/config.h"
 #include "service/base/durations.h"
 #include "service/journal.h"
 #include "tokend/v1/journal.pb-c.h"
 
 #define PARTITION 3
 
+static struct cluster clusters[] = { { .name = "main", .digest = { 7 } } };
+static const struct config config = { .clusters = clusters, .n_clusters = 1, .deadline_most_ms = 3600000 };
 static struct assignment assignment;
 static const struct journal_found nothing = { .request_low = 0, .request_high = 100, .journal_high = 0,
     .marker_offsets = 1 };
@@ -23,7 +26,7 @@ static const struct journal_found nothing = { .request_low = 0, .request_high = 
 static struct journal *
 open_empty(void)
 {
-	struct journal *j = journal_new(PARTITION);
+	struct journal *j = journal_new(PARTITION, &config, 0);
 	struct err e;
 	int64_t start;
 
@@ -124,7 +127,7 @@ test_one_life(void **state)
 static void
 test_open_intent_is_taken_over(void **state)
 {
-	struct journal *j = open_empty(), *next = journal_new(PARTITION);
+	struct journal *j = open_empty(), *next = journal_new(PARTITION, &config, 0);
 	struct ticket *t = request("r", 5, 1), *again = request("r", 5, 1);
 	struct journal_found f = nothing;
 	struct err e;
@@ -163,7 +166,7 @@ test_open_intent_is_taken_over(void **state)
 static void
 test_hand_over_leaves_nothing_open(void **state)
 {
-	struct journal *j = open_empty(), *next = journal_new(PARTITION);
+	struct journal *j = open_empty(), *next = journal_new(PARTITION, &config, 0);
 	struct ticket *t = request("r", 5, 1), *again = request("r", 5, 1);
 	struct err e;
 	uint64_t seq;
@@ -188,7 +191,7 @@ test_hand_over_leaves_nothing_open(void **state)
 static void
 test_done_is_replayed(void **state)
 {
-	struct journal *j = open_empty(), *next = journal_new(PARTITION);
+	struct journal *j = open_empty(), *next = journal_new(PARTITION, &config, 0);
 	struct ticket *t = request("r", 5, 1), *repeat = request("r", 9, 1);
 	Tokend__V1__Status status = TOKEND__V1__STATUS__INIT;
 	Tokend__V1__CreateTokenReply reply = TOKEND__V1__CREATE_TOKEN_REPLY__INIT;
@@ -236,7 +239,7 @@ test_done_is_replayed(void **state)
 static void
 test_strays(void **state)
 {
-	struct journal *j = open_empty(), *next = journal_new(PARTITION);
+	struct journal *j = open_empty(), *next = journal_new(PARTITION, &config, 0);
 	struct ticket *below = request("below", 4, 1), *here = request("here", 10, 2), *past = request("past", 90, 3),
 	    *s;
 	struct journal_found f = nothing;
@@ -318,7 +321,7 @@ test_went_backwards(void **state)
 		{ "offset above the log", true, true, false, seq2, 0, 101, NULL },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct journal *next = journal_new(PARTITION);
+		struct journal *next = journal_new(PARTITION, &config, 0);
 		struct err e;
 		int64_t start;
 		int rc;
@@ -353,7 +356,7 @@ test_went_backwards(void **state)
 static void
 test_another_journal(void **state)
 {
-	struct journal *a = open_empty(), *b = open_empty(), *next = journal_new(PARTITION);
+	struct journal *a = open_empty(), *b = open_empty(), *next = journal_new(PARTITION, &config, 0);
 	struct ticket *t = request("r", 5, 1);
 	struct err e;
 	uint64_t seq;
@@ -373,7 +376,7 @@ test_another_journal(void **state)
 static void
 test_unreadable_records(void **state)
 {
-	struct journal *j = journal_new(PARTITION);
+	struct journal *j = journal_new(PARTITION, &config, 0);
 	Tokend__V1__JournalRecord r = TOKEND__V1__JOURNAL_RECORD__INIT;
 	unsigned char id[16] = { 1 }, bytes[256];
 	struct span key = span_str("#3:1");
