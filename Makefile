@@ -51,11 +51,13 @@ MAINS := service/tokend.c service/ctl/tokenctl.c
 UNCHAOTIC := $(if $(filter chaos,$(FLAVOUR)),,service/base/chaos.c)
 ROOMS := $(filter-out $(MAINS) $(UNCHAOTIC),$(wildcard service/*.c service/base/*.c service/ctl/*.c workers/*.c))
 LIB_OBJ := $(ROOMS:%.c=$B/%.o) $(PROTOS:%=$B/gen/%.pb-c.o)
+NAIVE_OBJ := $B/tests/memory/naive.o
 SANDBOX_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/sandbox/*.c))
 FUZZ_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
-TIDY := $(patsubst %.c,build/lint/%.tidy,$(MAINS) $(ROOMS) $(wildcard tests/sandbox/*.c tests/fuzz/*.c))
+TIDY_TESTS := $(wildcard tests/sandbox/*.c tests/memory/*.c tests/fuzz/*.c)
+TIDY := $(patsubst %.c,build/lint/%.tidy,$(MAINS) $(ROOMS) $(TIDY_TESTS))
 SCRIPTS := .ci/run $(wildcard tests/*.sh) tests/demo/demo
 PROGRAMS := $B/tokend $B/tokenctl $B/tokend-sandbox
 TSAN_OBJ := $(if $(filter tsan,$(FLAVOUR)),$B/tests/tsan.o)
@@ -63,8 +65,8 @@ TSAN_OBJ := $(if $(filter tsan,$(FLAVOUR)),$B/tests/tsan.o)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-.PHONY: help deps all units fuzzers demo test chaos fuzz fuzz-coverage fuzz-planted test-unit install clean \
-	lint lint-walls lint-lines lint-scripts lint-cppcheck
+.PHONY: help deps all units naive fuzzers demo test chaos fuzz fuzz-coverage fuzz-planted test-unit install \
+	clean lint lint-walls lint-lines lint-scripts lint-cppcheck
 .DEFAULT_GOAL := all
 .SECONDARY: $(FUZZ_OBJ)
 
@@ -125,7 +127,7 @@ lint-scripts:
 lint-cppcheck: | $(GEN_C)
 	@cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		-I. -I$(GEN) --suppress='*:$(GEN)/*' --include=/usr/include/cjson/cJSON.h \
-		service workers tests/sandbox tests/fuzz
+		service workers tests/sandbox tests/memory tests/fuzz
 
 install: all ## install the three programs and their manual pages below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
@@ -139,6 +141,8 @@ clean: ## remove what was built
 
 units: $(UNITS)
 
+naive: $B/tokend-naive
+
 fuzzers: $(FUZZERS)
 
 $B/tokend: $B/service/tokend.o
@@ -147,6 +151,11 @@ $B/tokend-sandbox: $(SANDBOX_OBJ)
 $(PROGRAMS): $B/libtokend.a $(TSAN_OBJ)
 	$(call say,LINK)
 	$Q$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $< $(LIBS)
+
+# tokend without its precautions: what a search of its memory must find (tests/memory/naive.c).
+$B/tokend-naive: $B/service/tokend.o $(NAIVE_OBJ) $B/libtokend.a
+	$(call say,LINK)
+	$Q$(CC) $(ALL_LDFLAGS) -Wl,-z,lazy -o $@ $^ $(LIBS)
 
 $B/libtokend.a: $(LIB_OBJ)
 	$(call say,AR)
@@ -187,4 +196,4 @@ $B/fuzz/%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/harness.o $B/libtokend.a
 	@mkdir -p $(@D)
 	$Q$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
--include $(LIB_OBJ:.o=.d) $(SANDBOX_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(UNITS:=.d) $(MAINS:%.c=$B/%.d)
+-include $(LIB_OBJ:.o=.d) $(SANDBOX_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(UNITS:=.d) $(MAINS:%.c=$B/%.d)

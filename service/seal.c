@@ -24,6 +24,7 @@
 #include "service/base/arena.h"
 #include "service/base/dsse.h"
 #include "service/base/err.h"
+#include "service/base/registers.h"
 #include "service/base/secret.h"
 #include "tokend/v1/token.pb-c.h"
 
@@ -204,6 +205,7 @@ seal_box(const struct seal_token *s, struct arena *a, struct span *ret_box, stru
 		return err_set(ret_err, ERR_FATAL, "the token's string is empty or holds a NUL");
 	fill(s, a, &created_at, &expires_at, &m);
 	result = pack_and_seal(&m, s->access_token, s->request->recipient, a, ret_box, ret_err);
+	registers_forget();
 	sodium_stackzero(STACK_BYTES);
 	return result;
 }

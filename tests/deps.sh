@@ -24,6 +24,7 @@ build      libyaml-dev              what libcyaml is linked with, and does not b
 build      libmicrohttpd-dev        health, metrics, and the sandbox
 demo       curl                     asks the sandbox for the truth
 demo       kcat                     reads the reply topic as an onlooker would
+test       gdb                      makes core files of a process that makes none
 test       groff-base               checks the manual pages
 test       libcmocka-dev            unit tests
 test       python3-pytest           tests of the programs

@@ -29,6 +29,7 @@
 #include "service/base/config.h"
 #include "service/base/err.h"
 #include "service/base/mailbox.h"
+#include "service/base/registers.h"
 #include "workers/bodies.h"
 #include "workers/call.h"
 #include "workers/job.h"
@@ -268,6 +269,7 @@ work(void *userp)
 		}
 		drive_timer(w);
 		collect_finished(w);
+		registers_forget();             /* an answer may have gone through them */
 		send_outcomes(w);
 	}
 	cut_the_rest(w);

@@ -72,7 +72,8 @@ class Canaries:
             self.binary[name] = secret
         for form, text in forms_of(secret):
             if RUN.fullmatch(text):
-                self.pieces |= dict.fromkeys(pieces_of(text), f"{name}, {form}")
+                for piece in pieces_of(text):
+                    self.pieces.setdefault(piece, f"{name}, {form}")
         return self
 
     def add_tokens(self, truth):

@@ -232,11 +232,13 @@ class Sandbox(Process):
 
 
 class Tokend(Process):
+    program = "tokend"
+
     def __init__(self, config, log, ops_port, *more, environment=None):
         self.ops = f"http://127.0.0.1:{ops_port}"
         self.read, self.whole, self.started = 0, [], time.monotonic()
         self.crashed = False  # a test made it: whatever a sanitizer says of that is no line of ours
-        super().__init__(log, [BUILD / "tokend", "--config", config, *more], environment)
+        super().__init__(log, [BUILD / self.program, "--config", config, *more], environment)
 
     def lines(self):
         """All that it has logged, parsed."""
@@ -450,13 +452,14 @@ class World:
             **more,
         )
 
-    def tokend(self, instance="a", wait=None, **more):
-        """Start an instance, and wait until it holds as many partitions, restored (default: all)."""
+    def tokend(self, instance="a", wait=None, kind=None, **more):
+        """Start an instance, and wait until it holds as many partitions, restored (default: all). kind: a class of
+        Tokend's, if it is to be another one."""
         ops_port = free_port()
         config = {**self.config, "instance": instance, "ops": {"address": "127.0.0.1", "port": ops_port}, **more}
         path = self.conf / f"tokend-{instance}.yaml"
         path.write_text(json.dumps(config))
-        t = Tokend(path, self.directory / f"tokend-{len(self.tokends)}-{instance}.log", ops_port)
+        t = (kind or Tokend)(path, self.directory / f"tokend-{len(self.tokends)}-{instance}.log", ops_port)
         self.tokends.append(t)
         t.wait_open(self.partitions if wait is None else wait)
         if wait != 0:

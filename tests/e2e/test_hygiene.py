@@ -7,7 +7,9 @@ Point by point, the tests without which each could be lost. (test_the_table_name
  1 allocators that wipe: test_secret.c the_process_is_hardened, test_residue.c an_echoed_secret_is_gone,
    test_residue.c a_token_is_gone_when_its_lease_is_returned; bound at start:
    test_the_loader_leaves_nothing_to_be_written_later; the stack after sealing:
-   test_seal_stack.c the_stack_is_zero_after_sealing; all of it: test_no_token_stays_in_memory
+   test_seal_stack.c the_stack_is_zero_after_sealing; registers: test_registers.c what_was_copied_is_forgotten;
+   all of it: test_no_token_stays_in_memory,
+   test_memory.py test_what_is_over_has_left_nothing, test_memory.py test_a_core_file_would_not_hold_it
  2 one guarded, locked buffer: test_pool.c a_token_comes_back_in_leased_memory_and_is_wiped,
    test_pool.c an_endless_body_fills_no_memory, test_secrets_are_in_locked_memory,
    test_too_little_locked_memory_is_said_and_no_reason_to_stop
@@ -29,7 +31,7 @@ Point by point, the tests without which each could be lost. (test_the_table_name
 11 the container: test_the_image_runs_without_root, test_the_chart_takes_every_right_away
 """
 
-import base64
+import collections
 import ctypes
 import os
 import pathlib
@@ -49,20 +51,18 @@ import yaml
 
 import conftest
 from audit import read_topics
+from canary import Canaries
 from conftest import BUILD, MANAGEMENT_TOKEN, ROOT, Tokend, end_with_parent, free_port, until
+from memory import SANITIZED, areas_of
 from requester import OUTCOME, pb, read_secret
 
 PROGRAMS = ("tokend", "tokenctl")
 NOBODY = 65532
 PR_CAPBSET_DROP, CAP_IPC_LOCK = 24, 14
-PIECE_BYTES = 15  # of any 30 bytes in a row, one such piece lies in them whole
 
 
 def output_of(*command):
     return subprocess.run([str(a) for a in command], capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-SANITIZED = re.search(r"__[at]san_init", output_of("nm", "-D", BUILD / "tokend")) is not None
 
 
 def test_the_table_names_tests_that_exist():
@@ -71,13 +71,16 @@ def test_the_table_names_tests_that_exist():
     points = re.findall(r"^ ?(\d+) ", table, re.M)
     assert [int(n) for n in points] == list(range(1, 12))
     in_c = re.findall(r"(test_\w+\.c) (\w+)", table)
-    in_python = set(re.findall(r"\b(test_\w+)\b(?!\.c)", table)) - {"test_the_table_names_tests_that_exist"}
+    elsewhere = re.findall(r"(test_\w+\.py) (test_\w+)", table)
+    in_python = set(re.findall(r"\b(test_\w+)\b(?!\.)", table)) - {name for _, name in elsewhere}
     assert len(in_c) > 15 and len(in_python) > 10
     for file, name in in_c:
         text = (ROOT / "tests" / "unit" / file).read_text()
         assert re.search(rf"^{name}\(void \*\*state\)", text, re.M) and text.count(name) > 1, (file, name)
     for name in in_python:
         assert f"\ndef {name}(" in here.read_text(), name
+    for file, name in elsewhere:
+        assert f"\ndef {name}(" in (here.parent / file).read_text(), (file, name)
 
 
 # ---- 1, 10: the programs as they were built ------------------------------------------------------------------------
@@ -247,66 +250,27 @@ def signing_seed(world):
 
 
 def secrets_of(world):
-    """What nobody may read anywhere, by name: every token that was made, in pieces, and the service's own."""
-    tokens = [t["accessToken"] for t in world.sandbox.truth()["tokens"]]
-    assert len(tokens) >= 8
-    seed = read_secret(signing_seed(world))
-    strings = {
-        MANAGEMENT_TOKEN: MANAGEMENT_TOKEN.encode(),
-        "the management token's base64": base64.b64encode(MANAGEMENT_TOKEN.encode())[:-4],
-        "the signing key's base64": base64.b64encode(seed),
-        "the signing key's hex": seed.hex().encode(),
-        "the signing key": seed,
-    }
-    for token in tokens:
-        body = token.removeprefix("apiv1_").encode()
-        strings[f"{token}'s base64"] = base64.b64encode(token.encode())[:-4]
-        for at in range(0, len(body) - PIECE_BYTES + 1, PIECE_BYTES):
-            strings[f"{token} from {at}"] = body[at : at + PIECE_BYTES]
-    return strings
-
-
-def found_in(data, strings):
-    """The names of those that stand in data."""
-    if not re.search(b"|".join(re.escape(s) for s in strings.values()), data):
-        return []
-    return [name for name, s in strings.items() if s in data]
+    """What nobody may read anywhere: every token that was made, and the service's own."""
+    c = Canaries().add_tokens(world.sandbox.truth())
+    c.add("the management token", MANAGEMENT_TOKEN.encode())
+    return c.add("the signing key", read_secret(signing_seed(world)))
 
 
 @pytest.mark.mock
 def test_no_secret_is_told(lived):
     """In no record of any topic, aborted ones included, no line of the log, no metric, no answer of the ops port."""
-    strings = secrets_of(lived)
+    canaries = secrets_of(lived)
     names = [f"{lived.service_id}.{t}" for t in ("requests", "replies", "journal", "deadletters")]
     topics = read_topics(lived.kafka, names, "read_uncommitted")
     assert all(len(topics[n]) >= 10 for n in names[:3])
     for name in names:
         for m in topics[name]:
-            for part in (m.key() or b"", m.value() or b"", *(v or b"" for _, v in m.headers() or ())):
-                assert found_in(part, strings) == [], (name, m.partition(), m.offset())
+            assert canaries.found_in_record(m) == [], (name, m.partition(), m.offset())
     (tokend,) = lived.tokends
-    log = tokend.log.read_bytes()
-    assert log.count(b"\n") > 15 and found_in(log, strings) == []
+    assert tokend.log.read_bytes().count(b"\n") > 15 and canaries.found_in_file(tokend.log) == []
     for path in ("/metrics", "/livez", "/readyz", "/nonsense"):
-        assert found_in(tokend.http(path)[1].encode(), strings) == [], path
+        assert canaries.found_in(tokend.http(path)[1].encode()) == [], path
     assert "tokend_" in tokend.http("/metrics")[1]
-    token = lived.sandbox.truth()["tokens"][0]["accessToken"]
-    assert len(found_in(f"x{token}y".encode(), strings)) == len(token.removeprefix("apiv1_")) // PIECE_BYTES
-
-
-def memory_of(pid):
-    """All that can be read of a process, area by area."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            begin, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
-            begin, end = int(begin, 16), int(end, 16)
-            if rights[0] != "r" or end > 1 << 63:
-                continue
-            try:
-                memory.seek(begin)
-                yield line, memory.read(end - begin)
-            except OSError:
-                pass  # a guard page, or the kernel's
 
 
 @pytest.mark.mock
@@ -317,19 +281,13 @@ def test_no_token_stays_in_memory(lived):
     management token lies where each cluster keeps it, and the signing key in one place: so the search finds what is
     there."""
     (tokend,) = lived.tokends
-    strings = secrets_of(lived)
-    tokens = {k: s for k, s in strings.items() if k.startswith("apiv1_")}
-    count = dict.fromkeys(strings, 0)
-    areas = 0
-    for line, data in memory_of(tokend.process.pid):
-        areas += 1
-        assert found_in(data, tokens) == [], line
-        for name in strings.keys() - tokens.keys():
-            count[name] += data.count(strings[name])
-    assert areas > 50
-    assert count[MANAGEMENT_TOKEN] == len(lived.config["clusters"])
-    assert count["the signing key"] == 1
-    assert {k for k, n in count.items() if n > 0} == {MANAGEMENT_TOKEN, "the signing key"}
+    canaries, found = secrets_of(lived), collections.Counter()
+    assert len(lived.sandbox.truth()["tokens"]) >= 8
+    for area in areas_of(tokend.process.pid):
+        there = {name for _, name in canaries.places_in(area.data)}
+        found.update({name: area.data.count(MANAGEMENT_TOKEN.encode()) if "management" in name else 1
+                      for name in there})
+    assert found == {"the management token, as it is": len(lived.config["clusters"]), "the signing key": 1}
 
 
 def locked_kib(pid):
