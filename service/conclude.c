@@ -7,10 +7,12 @@
 #include "service/conclude.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "service/base/config.h"
 #include "service/base/durations.h"
 #include "service/base/text.h"
+#include "service/marker.h"
 #include "service/ticket.h"
 #include "tokend/v1/token.pb-c.h"
 #include "workers/backoff.h"
@@ -96,20 +98,25 @@ conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 
 /* ---- what a list tells ------------------------------------------------------------------------------------------- */
 
-static bool
-holds_marker(const struct job *list)
+static int
+by_marker(const void *marker, const void *listed)
 {
-	for (size_t i = 0; i < list->n_listed; i++)
-		if (strcmp(list->listed[i].marker, list->looked_for) == 0)
-			return true;
-	return false;
+	return strcmp(marker, ((const struct job_listed *)listed)->marker);
+}
+
+static bool
+holds_marker(const struct job *list, const char *marker)
+{
+	return list->n_listed > 0 &&
+	    bsearch(marker, list->listed, list->n_listed, sizeof *list->listed, by_marker) != NULL;
 }
 
 /* A conflict with ourselves: something on the way sent the POST twice, and the other one was executed. */
 static enum fate
-fate_of_conflict(const struct job *list)
+fate_of_conflict(const struct ticket *t, const struct job *list)
 {
-	return list->verdict == VERDICT_LISTED && !holds_marker(list) ? FATE_REFUSED : FATE_UNKNOWN;
+	return list->verdict == VERDICT_LISTED && !holds_marker(list, marker_of(t->job.description)) ?
+	    FATE_REFUSED : FATE_UNKNOWN;
 }
 
 /* The POST's own words stay: the list's are added to them. */
@@ -129,7 +136,7 @@ enum conclude_step
 conclude_looked(struct ticket *t, const struct job *list, uint32_t dice, uint64_t *ret_wait_ms)
 {
 	bool conflict = t->last_verdict == VERDICT_CONFLICT, listed = list->verdict == VERDICT_LISTED;
-	enum fate fate = conflict ? fate_of_conflict(list) : FATE_REFUSED;
+	enum fate fate = conflict ? fate_of_conflict(t, list) : FATE_REFUSED;
 
 	attempts_settle(&t->attempts, fate, &t->arena);
 	if (!listed)

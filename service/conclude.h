@@ -21,8 +21,8 @@ enum conclude_step {
 /* A job came back in t->job: settle its attempt, unless it delivers, and say what next. dice: for the jitter. */
 enum conclude_step conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms);
 
-/* After CONCLUDE_LOOK: a list came back, which was begun after the answer and looked for t's marker if that
- * was a 409. Settle the attempt, and say what next. */
+/* After CONCLUDE_LOOK: a list came back, which was begun after the answer and has the tokens with our marker if
+ * that was a 409. Settle the attempt, and say what next. */
 enum conclude_step conclude_looked(struct ticket *t, const struct job *list, uint32_t dice, uint64_t *ret_wait_ms);
 /* After CONCLUDE_LOOK: there is no time for a list. Settle the attempt as what it may have been. */
 void conclude_unlooked(struct ticket *t);

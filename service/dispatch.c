@@ -15,7 +15,7 @@
 #include "service/base/log.h"
 #include "service/base/metrics.h"
 #include "service/base/random.h"
-#include "service/base/text.h"
+#include "service/marker.h"
 #include "service/ticket.h"
 #include "workers/gate.h"
 #include "workers/pool.h"
@@ -195,11 +195,11 @@ void
 dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_ms)
 {
 	const struct request *r = &t->request;
-	char uuid[37];
+	struct marker m = { .partition = t->record.partition };
 
+	memcpy(m.uuid, t->attempts.current.uuid, sizeof m.uuid);
 	t->job.lease_until_boot_ms = commit_began_boot_ms + duration_ms(DURATION_LEASE);
-	t->job.description = arena_text(&t->arena, "%s [tokend/1:%s:%s:%d:%s]", r->description, d->config->service_id,
-	    r->principal, (int)t->record.partition, text_uuid(t->attempts.current.uuid, uuid));
+	t->job.description = marker_describe(&t->arena, r->description, d->config->service_id, r->principal, &m);
 	t->job.permissions = r->permissions;
 	t->job.n_permissions = r->n_permissions;
 	t->job.has_expires_at = r->has_expires_at;
@@ -273,6 +273,12 @@ dispatch_listed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms
 	gate_listed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
 	tell(d, l, was_closed, list);
 	show(l);
+}
+
+void
+dispatch_patience(struct dispatch *d, const struct job *job, uint64_t now_boot_ms)
+{
+	gate_patience(&d->lines[job->cluster].gate, now_boot_ms, job->retry_after_ms);
 }
 
 void

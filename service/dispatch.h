@@ -31,6 +31,8 @@ void dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_bo
 /* When may a list be begun that tickets wait for? UINT64_MAX: not while the breaker is open. And when it is back: */
 uint64_t dispatch_list_at(const struct dispatch *d, int cluster, uint64_t now_boot_ms);
 void dispatch_listed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms);
+/* A call that no request waits for is back: only the API's wish to be left alone counts. */
+void dispatch_patience(struct dispatch *d, const struct job *job, uint64_t now_boot_ms);
 
 /* Has the cluster's breaker not been closed for so long, with somebody asking, that its requests must not hold up
  * others? Asked after dispatch_probe. A cluster that is shut holds them up from the first. */

@@ -174,4 +174,16 @@ struct journal_reply {
 /* Is value the DONE of that key? Anything else: ERR_RETRY (compaction moved it: look the entry up anew). */
 int journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret, struct err *ret_err);
 
+/* ---- reading an attempt's end back ------------------------------------------------------------------------------- */
+
+/* What a committed DONE says of one attempt. */
+struct journal_told {
+	enum { JOURNAL_TOLD_NOTHING, JOURNAL_TOLD_CLOSED, JOURNAL_TOLD_DELIVERED } what;
+	struct attempt attempt;         /* its strings in the arena, as token_id */
+	const char *token_id;           /* DELIVERED: by it */
+};
+/* Fails when key or value are not of the request that the uuid belongs to, or cannot be read. */
+int journal_read_attempt(struct span key, struct span value, const unsigned char uuid[ATTEMPT_UUID_BYTES],
+    struct arena *a, struct journal_told *ret, struct err *ret_err);
+
 #endif

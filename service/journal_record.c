@@ -120,6 +120,7 @@ read_fields(const Tokend__V1__JournalRecord *from, struct arena *a, struct recor
 	ret->deadline = from->deadline;
 	ret->revoked_at = from->revoked_at;
 	ret->attempts = from->attempts;
+	ret->token_id = (const char *)arena_copy(a, span_str(from->token_id)).data;
 	ret->previous = from->previous_fate <= TOKEND__V1__FATE__UNKNOWN ?
 	    (enum fate)from->previous_fate : FATE_UNKNOWN;
 	if (read_hash(from->fingerprint, ret->fingerprint, "fingerprint", ret_err) != 0 ||
@@ -180,6 +181,26 @@ journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret
 out:
 	tokend__v1__journal_record__free_unpacked(from, NULL);
 	return rc;
+}
+
+int
+journal_read_attempt(struct span key, struct span value, const unsigned char uuid[ATTEMPT_UUID_BYTES],
+    struct arena *a, struct journal_told *ret, struct err *ret_err)
+{
+	struct record_read r;
+	uint64_t hash = journal_key_hash(key);
+
+	if (memcmp(&hash, uuid, sizeof hash) != 0)
+		return err_set(ret_err, ERR_RETRY, "the record is another request's");
+	if (record_read(key, value, a, &r, ret_err) != 0)
+		return -1;
+	memset(ret, 0, sizeof *ret);
+	if (r.state == RECORD_DONE && r.has_attempt && memcmp(r.attempt.uuid, uuid, ATTEMPT_UUID_BYTES) == 0)
+		*ret = (struct journal_told){ JOURNAL_TOLD_DELIVERED, r.attempt, r.token_id };
+	for (size_t i = 0; i < r.n_closed; i++)
+		if (memcmp(r.closed[i].uuid, uuid, ATTEMPT_UUID_BYTES) == 0)
+			*ret = (struct journal_told){ .what = JOURNAL_TOLD_CLOSED, .attempt = r.closed[i] };
+	return 0;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

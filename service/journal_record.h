@@ -26,6 +26,7 @@ struct record_read {
 	unsigned char delivered[8];                     /* DONE with a token: the random half of its attempt's uuid */
 	int64_t last_not_after_ms;                      /* over all attempts; 0: none */
 	int64_t revoked_at;                             /* DONE of a RevokeToken, Unix seconds; 0: none */
+	const char *token_id;                           /* DONE: the delivered one; "" when none */
 };
 
 /* Refused: what does not parse, a newer lowest_reader, fields of the wrong size, a key that is not of our forms. */

@@ -3,21 +3,20 @@
  *
  * A 404 may mean the database, or that the address, the account or the cluster is wrong; when the list works,
  * only the first is left. A 409 may be a conflict with a token of this very attempt, created by a POST that
- * something on the way sent twice; then the list holds its marker. And a breaker tries something harmless
- * before it lets a POST through.
+ * something on the way sent twice; then the list holds its marker. A breaker tries something harmless before it
+ * lets a POST through. And the sweep looks for orphans.
  *
- * Tickets that ask while a list is under way wait for the next one: what was read before they were answered
- * proves nothing. All that ask about a 404 are served by the same list, since it need only work; of those
- * that ask about a 409 one at a time, since it is one marker that is looked for. */
+ * One list serves all that asked before it began; who asks while it is under way waits for the next one, since what was
+ * read before the question proves nothing. Where somebody needs to know what is in it, all tokens with our marker are
+ * kept that are young enough to be in the journal; for the others it is enough that it works. */
 #include "service/lists.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/durations.h"
+#include "service/marker.h"
 #include "service/ticket.h"
 #include "workers/pool.h"
 
@@ -25,10 +24,11 @@
 
 struct list {
 	struct job job;
-	char marker[JOB_MARKER_MOST + 1];       /* what it looks for; tickets may go before it is back */
 	bool under_way;
-	bool probe, probe_served;       /* the breaker asks; the list under way is for it */
-	uint64_t hold_boot_ms, spaced_boot_ms;  /* no list for tickets before either */
+	enum lists_for on_account_of;   /* of the one under way */
+	bool probe, sweep;              /* the breaker asks; the sweep does */
+	uint64_t hold_boot_ms;          /* but for the breaker, no list before */
+	uint64_t tickets_boot_ms, sweep_boot_ms;        /* none for tickets, none for the sweep: it rests */
 	struct ticket *waiting;         /* for the next list */
 	struct ticket *served;          /* by the one under way */
 };
@@ -36,6 +36,7 @@ struct list {
 struct lists {
 	const struct config *config;
 	struct pool *pool;
+	char prefix[MARKER_PREFIX_ROOM];
 	struct list *lists;             /* by cluster */
 };
 
@@ -48,6 +49,7 @@ lists_new(const struct config *c, struct pool *pool)
 		abort();
 	l->config = c;
 	l->pool = pool;
+	(void)marker_prefix(c->service_id, l->prefix);
 	return l;
 }
 
@@ -66,6 +68,12 @@ void
 lists_probe(struct lists *l, int cluster)
 {
 	l->lists[cluster].probe = true;
+}
+
+void
+lists_sweep(struct lists *l, int cluster)
+{
+	l->lists[cluster].sweep = true;
 }
 
 /* First come, first served. */
@@ -105,58 +113,66 @@ lists_withdraw(struct lists *l, struct ticket *t)
 	t->line_next = NULL;
 }
 
-/* The marker is the description's end: nothing in it, and nothing a requester may write, begins like it. */
-static const char *
-marker_of(const struct ticket *t)
+static bool
+asks_about_its_marker(const struct ticket *waiting)
 {
-	return strrchr(t->job.description, '[');
+	while (waiting != NULL && waiting->last_verdict != VERDICT_CONFLICT)
+		waiting = waiting->line_next;
+	return waiting != NULL;
 }
 
 static void
 begin(struct lists *l, size_t cluster)
 {
 	struct list *list = &l->lists[cluster];
-	struct ticket *t, *later = NULL;
+	bool keeps = list->sweep || asks_about_its_marker(list->waiting);
+	uint64_t remembered_ms = duration_ms(DURATION_WINDOW) + duration_ms(DURATION_SKEW);
 
-	list->marker[0] = '\0';
-	while ((t = list->waiting) != NULL) {
-		list->waiting = t->line_next;
-		if (t->last_verdict == VERDICT_CONFLICT && list->marker[0] != '\0') {
-			append(&later, t);
-			continue;
-		}
-		if (t->last_verdict == VERDICT_CONFLICT)
-			(void)snprintf(list->marker, sizeof list->marker, "%s", marker_of(t));
-		append(&list->served, t);
-	}
-	list->waiting = later;
-	list->probe_served = list->probe;
-	list->probe = false;
+	list->on_account_of = list->probe ? LISTS_BREAKER : list->waiting != NULL ? LISTS_TICKETS : LISTS_SWEEP;
+	list->served = list->waiting;
+	list->waiting = NULL;
+	list->probe = list->sweep = false;
 	list->under_way = true;
-	list->job = (struct job){ .verb = JOB_LIST, .cluster = (unsigned)cluster,
-	    .looked_for = list->marker[0] != '\0' ? list->marker : NULL,
+	list->job = (struct job){ .verb = JOB_LIST, .cluster = (unsigned)cluster, .looked_for = keeps ? l->prefix : NULL,
+	    .created_from = (clock_wall_ms() - (int64_t)remembered_ms) / 1000,
 	    .not_after_boot_ms = clock_boot_ms() + duration_ms(DURATION_LIST) };
 	pool_submit(l->pool, &list->job);
 }
 
-bool
-lists_wanted(const struct lists *l, int cluster)
+static uint64_t
+later(uint64_t a, uint64_t b)
 {
-	return l->lists[cluster].waiting != NULL;
+	return a > b ? a : b;
+}
+
+/* When the next list may begin; UINT64_MAX: nobody asks for one. */
+static uint64_t
+begins_at(const struct list *list)
+{
+	uint64_t at = UINT64_MAX;
+
+	if (list->probe)
+		return 0;
+	if (list->waiting != NULL)
+		at = list->tickets_boot_ms;
+	if (list->sweep && list->sweep_boot_ms < at)
+		at = list->sweep_boot_ms;
+	return later(at, list->hold_boot_ms);
+}
+
+bool
+lists_wanted(const struct lists *l, int cluster, uint64_t now_boot_ms)
+{
+	const struct list *list = &l->lists[cluster];
+
+	return (list->waiting != NULL && now_boot_ms >= list->tickets_boot_ms) ||
+	    (list->sweep && now_boot_ms >= list->sweep_boot_ms);
 }
 
 void
 lists_hold(struct lists *l, int cluster, uint64_t until_boot_ms)
 {
 	l->lists[cluster].hold_boot_ms = until_boot_ms;
-}
-
-static uint64_t
-not_before(const struct list *list)
-{
-	uint64_t tickets = list->hold_boot_ms > list->spaced_boot_ms ? list->hold_boot_ms : list->spaced_boot_ms;
-
-	return list->probe ? 0 : tickets;
 }
 
 uint64_t
@@ -167,25 +183,26 @@ lists_flush(struct lists *l, uint64_t now_boot_ms)
 	for (size_t i = 0; i < l->config->n_clusters; i++) {
 		struct list *list = &l->lists[i];
 
-		if (list->under_way || (!list->probe && list->waiting == NULL))
+		if (list->under_way)
 			continue;
-		if (now_boot_ms >= not_before(list))
+		if (now_boot_ms >= begins_at(list))
 			begin(l, i);
-		else if (not_before(list) < earliest)
-			earliest = not_before(list);
+		else if (begins_at(list) < earliest)
+			earliest = begins_at(list);
 	}
 	return earliest;
 }
 
-bool
+enum lists_for
 lists_returned(struct lists *l, struct job *job)
 {
 	struct list *list = &l->lists[job->cluster];
-	uint64_t pause_ms = SPACING * (job->took_us / 1000), most_ms = duration_ms(DURATION_LIST);
+	uint64_t rest_ms = SPACING * (job->took_us / 1000), most_ms = duration_ms(DURATION_LIST);
 
 	list->under_way = false;
-	list->spaced_boot_ms = clock_boot_ms() + (pause_ms < most_ms ? pause_ms : most_ms);
-	return list->probe_served;
+	list->tickets_boot_ms = clock_boot_ms() + (rest_ms < most_ms ? rest_ms : most_ms);
+	list->sweep_boot_ms = clock_boot_ms() + later(rest_ms, duration_ms(DURATION_SWEEP_SLOT));
+	return list->on_account_of;
 }
 
 struct ticket *

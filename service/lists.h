@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of a cluster's tokens, asked for when a status alone does not tell: 404, 409, and a breaker that
- * wants to know whether anybody is there. One list at a time per cluster, whoever waits, since a list may be
- * 100 MB. Loop thread only. */
+/* Lists of a cluster's tokens: for tickets whose answer's status alone does not tell (404, 409), for a breaker that
+ * wants to know whether anybody is there, and for the sweep. One list at a time per cluster, whoever waits, since a
+ * list may be 100 MB. Loop thread only. */
 #ifndef TOKEND_LISTS_H
 #define TOKEND_LISTS_H
 
@@ -20,22 +20,26 @@ void lists_free(struct lists *l);
 
 /* The cluster's breaker asks. */
 void lists_probe(struct lists *l, int cluster);
+/* The sweep asks. */
+void lists_sweep(struct lists *l, int cluster);
 /* t, LOOKING, asks what its last answer meant; a list that was begun before does not count. Or it asks no more. */
 void lists_wait(struct lists *l, struct ticket *t);
 void lists_withdraw(struct lists *l, struct ticket *t);
 
-/* Does a ticket wait for a list that is still to begin? */
-bool lists_wanted(const struct lists *l, int cluster);
-/* No list for tickets before then (boot clock); the breaker's own may begin. */
+/* Does a ticket, or the sweep, wait for a list that is still to begin, and might begin now but for the breaker? */
+bool lists_wanted(const struct lists *l, int cluster, uint64_t now_boot_ms);
+/* No list but the breaker's own before then (boot clock). */
 void lists_hold(struct lists *l, int cluster, uint64_t until_boot_ms);
 
 /* Hand over what is asked for, may begin, and is not under way yet. Returns when to come again; UINT64_MAX: when one
  * is back. */
 uint64_t lists_flush(struct lists *l, uint64_t now_boot_ms);
 
-/* A list is back. Was it the breaker's, too? Then each ticket that it answers, until NULL; then the caller
- * gives the job to pool_return. */
-bool lists_returned(struct lists *l, struct job *list);
+/* A list is back: on whose account was it begun, the first of these that asked? Then each ticket that it answers,
+ * until NULL. When the job looked for something, it has all live tokens of the last days that bear this service's
+ * marker. The caller gives it to pool_return. */
+enum lists_for { LISTS_BREAKER, LISTS_TICKETS, LISTS_SWEEP };
+enum lists_for lists_returned(struct lists *l, struct job *list);
 struct ticket *lists_served(struct lists *l, struct job *list);
 
 #endif

@@ -32,6 +32,7 @@
 #include "service/policy.h"
 #include "service/publish.h"
 #include "service/restore.h"
+#include "service/sweep.h"
 #include "service/timers.h"
 #include "workers/pool.h"
 
@@ -118,6 +119,13 @@ pipeline_drop(struct pipeline *p, struct ticket *t)
 	ticket_free(t);
 }
 
+void
+pipeline_drop_lost(struct pipeline *p, struct ticket *t)
+{
+	orphans_string(p, t, t->token_id, true);
+	pipeline_drop(p, t);
+}
+
 /* Nothing of it may be in the journal yet: then the successor finds it new. Else it goes on where this life
  * leaves it. */
 static void
@@ -170,14 +178,17 @@ pipeline_to_line(struct pipeline *p, struct ticket *t)
 
 /* ---- permits and intents ----------------------------------------------------------------------------------------- */
 
-/* What tickets wait to know, and the breakers' own. */
+/* What tickets wait to know, the breakers' own, and the sweeps'. */
 static void
 begin_lists(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 {
 	uint64_t retry;
 
 	for (int cluster = 0; cluster < (int)p->o.config->n_clusters; cluster++) {
-		if (dispatch_probe(p->dispatch, cluster, lists_wanted(p->lists, cluster), now_boot_ms))
+		bool wanted = orphans_want(p, cluster, now_boot_ms, wake_boot_ms) ||
+		    lists_wanted(p->lists, cluster, now_boot_ms);
+
+		if (dispatch_probe(p->dispatch, cluster, wanted, now_boot_ms))
 			lists_probe(p->lists, cluster);
 		lists_hold(p->lists, cluster, dispatch_list_at(p->dispatch, cluster, now_boot_ms));
 	}
@@ -216,6 +227,7 @@ go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wa
 	const char *cluster = p->o.config->clusters[t->request.cluster].name;
 	uint64_t now = clock_boot_ms();
 
+	orphans_ended(p, t);
 	switch (step) {
 	case CONCLUDE_DELIVER:
 		if (!t->job.marker_intact)
@@ -256,20 +268,14 @@ go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wa
 static void
 call_returned(struct pipeline *p, struct ticket *t)
 {
-	const char *cluster = p->o.config->clusters[t->request.cluster].name;
 	enum conclude_step step;
 	uint64_t wait_ms = 0;
 
 	CHAOS_POINT("post-answered");
 	dispatch_returned(p->dispatch, t, clock_boot_ms());
 	if (t->assignment->state == ASSIGNMENT_LOST) {
-		if (t->job.verdict == VERDICT_CREATED) {
-			metrics_add(metrics_at(METRIC_LOST_STRINGS, cluster, NULL), 1);
-			log_warn("conclude",
-			    "a token was created for a partition that was lost meanwhile; its attempt is closed by "
-			    "whoever has it now", LOG_S("cluster", cluster), LOG_S("token_id", t->job.created_id),
-			    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
-		}
+		if (t->job.verdict == VERDICT_CREATED)
+			orphans_string(p, t, t->job.created_id, true);
 		pipeline_drop(p, t);
 		return;
 	}
@@ -277,16 +283,24 @@ call_returned(struct pipeline *p, struct ticket *t)
 	go_on(p, t, step, wait_ms);
 }
 
-/* A list came back: the breaker's probe, and what tickets waited to know. */
+/* A list came back. One that is only the sweep's says nothing of the cluster: when it fails, because it is too long or
+ * the right to list is missing, requests go on. */
 static void
 list_returned(struct pipeline *p, struct job *list)
 {
 	struct ticket *t;
 
-	if (lists_returned(p->lists, list))
+	switch (lists_returned(p->lists, list)) {
+	case LISTS_BREAKER:
 		dispatch_probed(p->dispatch, list, clock_boot_ms());
-	else
+		break;
+	case LISTS_TICKETS:
 		dispatch_listed(p->dispatch, list, clock_boot_ms());
+		break;
+	case LISTS_SWEEP:
+		dispatch_patience(p->dispatch, list, clock_boot_ms());
+		break;
+	}
 	while ((t = lists_served(p->lists, list)) != NULL) {
 		uint64_t wait_ms = 0;
 		enum conclude_step step = conclude_looked(t, list, random_dice(), &wait_ms);
@@ -294,7 +308,16 @@ list_returned(struct pipeline *p, struct job *list)
 		timers_clear(p->timers, t);
 		go_on(p, t, step, wait_ms);
 	}
+	sweep_listed(p->sweep, list);
 	pool_return(p->pool, list);
+}
+
+/* An orphan's: it is nobody's ticket. */
+static void
+delete_returned(struct pipeline *p, struct job *job)
+{
+	dispatch_patience(p->dispatch, job, clock_boot_ms());
+	sweep_deleted(p->sweep, job);
 }
 
 static void
@@ -308,6 +331,8 @@ take_outcomes(struct pipeline *p)
 		next = mail->next;
 		if (job->verb == JOB_LIST)
 			list_returned(p, job);
+		else if (job->owner == NULL)
+			delete_returned(p, job);
 		else
 			call_returned(p, job->owner);
 	}
@@ -341,9 +366,11 @@ static void
 intent_committed(struct pipeline *p, struct ticket *t, uint64_t commit_began_boot_ms)
 {
 	t->journaled = true;
+	attempts_committed(&t->attempts);
 	CHAOS_POINT("intent-committed");
 	if (t->assignment->state == ASSIGNMENT_OPEN && !dispatch_is_shut(p->dispatch, t->request.cluster)) {
 		ticket_move(t, TICKET_CALLING);
+		orphans_begun(p, t);
 		dispatch_call(p->dispatch, t, commit_began_boot_ms);
 		return;
 	}
@@ -369,10 +396,6 @@ aborted(struct pipeline *p, struct transaction *x)
 
 	log_warn("publish", "a transaction was aborted", LOG_S("error", x->err.text),
 	    LOG_T("stale", x->result == TRANSACTION_STALE));
-	for (struct item *it = x->items, *next; it != NULL; it = next) {
-		next = it->next;
-		pipeline_drop(p, it->ticket);
-	}
 	for (size_t i = 0; i < x->n_touched; i++) {
 		struct touched *t = &x->touched[i];
 
@@ -386,13 +409,27 @@ aborted(struct pipeline *p, struct transaction *x)
 	}
 	if (anew)
 		hold_begin_anew(p);
+	for (struct item *it = x->items, *next; it != NULL; it = next) {
+		next = it->next;
+		pipeline_drop_lost(p, it->ticket);
+	}
+}
+
+/* Whether it was committed nobody here will know (R5). What it would have delivered is named, and left to the
+ * journal. */
+static void
+in_doubt(struct pipeline *p, struct transaction *x)
+{
+	pipeline_break(p, &x->err);
+	for (struct item *it = x->items; it != NULL; it = it->next)
+		orphans_string(p, it->ticket, it->ticket->token_id, false);
 }
 
 static void
 take_result(struct pipeline *p, struct transaction *x)
 {
 	if (x->result == TRANSACTION_FATAL)
-		pipeline_break(p, &x->err);
+		in_doubt(p, x);
 	if (x->n_touched == 0) {        /* the publisher's word that it has no producer */
 		batch_done(x);
 		return;
@@ -431,8 +468,10 @@ end_at_deadline(struct pipeline *p, struct ticket *t)
 		walk_still_in_flight(p, t);
 		return;
 	}
-	if (t->state == TICKET_LOOKING)
+	if (t->state == TICKET_LOOKING) {
 		conclude_unlooked(t);
+		orphans_ended(p, t);
+	}
 	conclude_deadline(t);
 	answer_status(p, t);
 }
@@ -479,6 +518,7 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	take_results(p);
 	take_due(p, now);
 	walk_records(p);
+	orphans_turn(p, now, &wake);
 	begin_lists(p, now, &wake);
 	backlog_shed(p, now);
 	begin_attempts(p, now, &wake);
@@ -555,6 +595,7 @@ pipeline_new(const struct pipeline_options *o, struct err *ret_err)
 		goto fail;
 	p->dispatch = dispatch_new(o->config, p->pool);
 	p->lists = lists_new(o->config, p->pool);
+	p->sweep = sweep_new(o->config, p->pool);
 	if ((p->publish = publish_new(o->config, p->results, ret_err)) == NULL ||
 	    (p->restore = restore_new(o->config, p->restored, ret_err)) == NULL ||
 	    (p->intake = intake_new(o->config, ret_err)) == NULL)
@@ -605,6 +646,7 @@ pipeline_free(struct pipeline *p)
 		hold_turn(p, 0, &never);
 	}
 	lists_free(p->lists);
+	sweep_free(p->sweep);
 	pool_free(p->pool);
 	dispatch_free(p->dispatch);
 	batch_free(p->batch);

@@ -7,7 +7,7 @@
  *   back      goes on elsewhere is handed over by one more INTENT without an open attempt, or clean hand-overs
  *             would use up the cap on unknown attempts
  *   lost      somebody else's by now: whatever is still queued for it is dropped, and a string that comes later
- *             delivers nothing
+ *             delivers nothing: its token is deleted
  *   closed    its journal cannot be trusted (R11): held, and left unread */
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,7 +70,7 @@ hold_lose(struct pipeline *p, struct assignment *a)
 	if (a->asked != NULL)
 		atomic_store(&a->asked->unwanted, true);
 	while ((t = loose(a)) != NULL)
-		pipeline_drop(p, t);
+		pipeline_drop_lost(p, t);
 }
 
 static void
@@ -159,6 +159,7 @@ open_assignment(struct pipeline *p, struct assignment *a, struct restoration *q)
 	log_info("journal", "restored", LOG_N("partition", a->partition), LOG_N("start", q->start),
 	    LOG_N("entries", journal_entries(a->journal)), LOG_N("seq", journal_seq(a->journal)),
 	    LOG_N("generation", generation_number(a->generation)));
+	orphans_restored(p, a);
 	for (t = ticket_new(a); journal_stray(a->journal, q->start, q->request_high, t); t = ticket_new(a)) {
 		p->tickets++;
 		answer_stray(p, t);
@@ -228,8 +229,10 @@ hold_restored(struct pipeline *p)
 		next = mail->next;
 		if (q->kind == RESTORE_JOURNAL)
 			take_journal(p, q);
-		else
+		else if (q->kind == RESTORE_REPLY)
 			take_reply(p, q);
+		else
+			orphans_read(p, q);
 		free((void *)(uintptr_t)q->value.data);
 		free((void *)(uintptr_t)q->key.data);
 		free(q);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the
- * turn), pipeline_backlog.c (who holds too much), pipeline_answer.c (what is written), pipeline_hold.c (assignments:
+ * turn), pipeline_backlog.c (who holds too much), pipeline_orphans.c (nobody's tokens), pipeline_answer.c (what is written), pipeline_hold.c (assignments:
  * restored, drained, lost). */
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
@@ -21,6 +21,7 @@ struct pipeline {
 	struct batch *batch;
 	struct dispatch *dispatch;
 	struct lists *lists;
+	struct sweep *sweep;
 	struct timers *timers;
 
 	struct assignment *assignments;
@@ -82,6 +83,23 @@ void backlog_forget(struct ticket *t);
 /* Answer what is too much of clusters that do not answer. */
 void backlog_shed(struct pipeline *p, uint64_t now_boot_ms);
 
+/* ---- pipeline_orphans.c: nobody's tokens ------------------------------------------------------------------------- */
+
+/* t's attempt may leave now; or it ended without a token. */
+void orphans_begun(struct pipeline *p, const struct ticket *t);
+void orphans_ended(struct pipeline *p, const struct ticket *t);
+/* a is open: what others have attempted there is looked for, too. */
+void orphans_restored(struct pipeline *p, const struct assignment *a);
+/* Ask for the list that the cluster's sweep wants now. True: a DELETE waits for the cluster's breaker. */
+bool orphans_want(struct pipeline *p, int cluster, uint64_t now_boot_ms, uint64_t *wake_boot_ms);
+/* Look at tokens that lists have found, and begin DELETEs. */
+void orphans_turn(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms);
+/* A record was read back for a sweep. */
+void orphans_read(struct pipeline *p, struct restoration *q);
+/* t's call made this token (NULL: it made none), its partition is lost, and t is about to be dropped. uncommitted: its
+ * DONE is certainly not. */
+void orphans_string(struct pipeline *p, const struct ticket *t, const char *token_id, bool uncommitted);
+
 /* ---- pipeline_walk.c: a record's first walk ---------------------------------------------------------------------- */
 
 void walk_records(struct pipeline *p);
@@ -100,6 +118,8 @@ bool walk_past_window(const struct pipeline *p, const struct ticket *t);
 void pipeline_unwait(struct pipeline *p, struct ticket *t);
 /* t is done with, wherever it is. Waiters go with it. */
 void pipeline_drop(struct pipeline *p, struct ticket *t);
+/* The same, once its partition is lost, and nothing of t's that is not committed ever will be. */
+void pipeline_drop_lost(struct pipeline *p, struct ticket *t);
 /* t waits for a permit, at most until its deadline. */
 void pipeline_to_line(struct pipeline *p, struct ticket *t);
 /* t leaves the line, backoff or queue it is in, because its partition is asked back. */

@@ -196,10 +196,28 @@ restore_journal(struct restore *r, struct restoration *q)
 	return rc;
 }
 
-/* ---- one stored reply -------------------------------------------------------------------------------------------- */
+/* ---- one record -------------------------------------------------------------------------------------------------- */
+
+static struct span
+copied(const void *data, size_t bytes)
+{
+	unsigned char *copy = malloc(bytes + 1);
+
+	if (copy == NULL)
+		abort();
+	memcpy(copy, data, bytes);
+	return span_of(copy, bytes);
+}
+
+static bool
+is_the_one(const struct restoration *q, const rd_kafka_message_t *m)
+{
+	return m != NULL && m->err == RD_KAFKA_RESP_ERR_NO_ERROR && m->offset == q->offset &&
+	    (q->kind == RESTORE_RECORD || span_equal(span_of(m->key, m->key_len), q->key));
+}
 
 static int
-restore_reply(struct restore *r, struct restoration *q)
+restore_record(struct restore *r, struct restoration *q)
 {
 	rd_kafka_message_t *m;
 	int rc = -1;
@@ -208,20 +226,15 @@ restore_reply(struct restore *r, struct restoration *q)
 		return -1;
 	m = rd_kafka_consumer_poll(r->reader, ASK_MS);
 	rd_kafka_assign(r->reader, NULL);
-	if (m == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR || m->offset != q->offset ||
-	    !span_equal(span_of(m->key, m->key_len), q->key))
-		err_set(&q->err, ERR_RETRY, "the stored reply at %" PRId32 "@%" PRId64 " cannot be read: %s",
+	if (is_the_one(q, m)) {
+		q->value = copied(m->payload, m->len);
+		if (q->kind == RESTORE_RECORD)
+			q->key = copied(m->key, m->key_len);
+		rc = 0;
+	} else
+		err_set(&q->err, ERR_RETRY, "the journal record at %" PRId32 "@%" PRId64 " cannot be read: %s",
 		    q->partition, q->offset, m == NULL ? "no answer" : m->err != RD_KAFKA_RESP_ERR_NO_ERROR ?
 		    rd_kafka_message_errstr(m) : "another record is there");
-	else {
-		unsigned char *copy = malloc(m->len + 1);
-
-		if (copy == NULL)
-			abort();
-		memcpy(copy, m->payload, m->len);
-		q->value = span_of(copy, m->len);
-		rc = 0;
-	}
 	if (m != NULL)
 		rd_kafka_message_destroy(m);
 	return rc;
@@ -244,7 +257,7 @@ restorer(void *arg)
 
 			next = mail->next;
 			mail->next = NULL;
-			q->failed = (q->kind == RESTORE_JOURNAL ? restore_journal(r, q) : restore_reply(r, q)) != 0;
+			q->failed = (q->kind == RESTORE_JOURNAL ? restore_journal(r, q) : restore_record(r, q)) != 0;
 			mailbox_push(r->answers, mail);
 		}
 	}

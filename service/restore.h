@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The restorer: a thread that reads journals back, whole at an assignment (R2), one record for a stored reply. */
+/* The restorer: a thread that reads journals back, whole at an assignment (R2), one record for a stored reply or the
+ * sweep. */
 #ifndef TOKEND_RESTORE_H
 #define TOKEND_RESTORE_H
 
@@ -16,7 +17,7 @@ struct config;
 struct journal;
 struct restore;
 
-enum restore_kind { RESTORE_JOURNAL, RESTORE_REPLY };
+enum restore_kind { RESTORE_JOURNAL, RESTORE_REPLY, RESTORE_RECORD };
 
 /* A question, which comes back as its own answer. */
 struct restoration {
@@ -31,8 +32,10 @@ struct restoration {
 	int64_t start, request_high;    /* where reading begins; the request log's end */
 	struct claim claim;             /* to be committed before anything else is */
 
-	/* RESTORE_REPLY, in: the journal offset and the key that must stand there; out: the record's value, malloced */
-	struct ticket *ticket;
+	/* RESTORE_REPLY, in: the journal offset and the key that must stand there; out: the record's value, malloced.
+	 * RESTORE_RECORD: whatever stands there; the key is out, too */
+	struct ticket *ticket;          /* RESTORE_REPLY: who asks */
+	int cluster;                    /* RESTORE_RECORD: for the sweep of which */
 	int64_t offset;
 	struct span key;
 	struct span value;

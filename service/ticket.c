@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
 	unsigned to;                    /* a bit per state that may follow */
@@ -84,8 +85,25 @@ attempts_settle(struct attempts *a, enum fate fate, struct arena *arena)
 	assert(a->open);
 	a->open = false;
 	a->previous = fate;
+	a->current.closure = CLOSURE_ENDED;
 	if (fate != FATE_NOT_SENT)
 		attempts_close(a, &a->current, fate, arena);
+}
+
+void
+attempts_committed(struct attempts *a)
+{
+	for (unsigned i = 0; i < a->n_closed; i++)
+		a->closed[i].closure = CLOSURE_COMMITTED;
+}
+
+const struct attempt *
+attempts_find(const struct attempts *a, const unsigned char uuid[ATTEMPT_UUID_BYTES])
+{
+	for (unsigned i = 0; i < a->n_closed; i++)
+		if (memcmp(a->closed[i].uuid, uuid, ATTEMPT_UUID_BYTES) == 0)
+			return &a->closed[i];
+	return NULL;
 }
 
 unsigned

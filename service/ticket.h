@@ -235,8 +235,14 @@ struct ticket *ticket_new(struct assignment *a);
 void ticket_free(struct ticket *t);
 void ticket_move(struct ticket *t, enum ticket_state to);
 
-/* Settle the open attempt: it goes into closed[] unless it certainly was not sent. */
+/* Settle the open attempt, whose call has ended or never began: it goes into closed[] unless it certainly was not
+ * sent. */
 void attempts_settle(struct attempts *a, enum fate fate, struct arena *arena);
+/* A record that carries closed[] as it is now was committed. */
+void attempts_committed(struct attempts *a);
+/* The closed attempt of that uuid; NULL: there is none. */
+const struct attempt *attempts_find(const struct attempts *a, const unsigned char uuid[ATTEMPT_UUID_BYTES]);
+/* As settling does, for one that is not open here; how that is known stands in what. */
 void attempts_close(struct attempts *a, const struct attempt *what, enum fate fate, struct arena *arena);
 unsigned attempts_unknown(const struct attempts *a);
 

@@ -35,6 +35,9 @@ service/watermark\.h                     service/batch\.[ch]
 service/(record|status|frame)\.h         service/ctl/[^/]+
 service/policy\.h                        service/ctl/config_check_service\.c
 
+service/marker\.h                        service/(dispatch|conclude|lists|sweep)\.c
+service/evidence\.h                      service/sweep\.[ch]
+service/sweep_plan\.h                    service/sweep\.c
 service/(frame|trace)\.h                 service/(headers|reply_headers)\.c
 service/(strict|decode|decode_parts)\.h  service/decode.*\.c
 service/quota\.h                         service/authorize\.c

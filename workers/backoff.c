@@ -116,8 +116,8 @@ piece(char letter, struct span *at, int64_t now, struct tm *ret_tm)
 	}
 }
 
-static bool
-http_date(struct span value, int64_t now, int64_t *ret_seconds)
+bool
+backoff_http_date(struct span value, int64_t now, int64_t *ret_seconds)
 {
 	static const char *const patterns[] = {
 		"w, d b Y h:m:s GMT",          /* Sun, 06 Nov 1994 08:49:37 GMT */
@@ -155,7 +155,7 @@ backoff_retry_after_ms(struct span value, int64_t now, uint64_t most_ms)
 		if (seconds <= most_ms)
 			seconds = seconds * 10 + (value.data[i] - '0');
 	if (i < value.bytes || i == 0) {
-		if (!http_date(value, now, &date) || date <= now)
+		if (!backoff_http_date(value, now, &date) || date <= now)
 			return 0;
 		seconds = (uint64_t)(date - now);
 	}

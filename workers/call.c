@@ -178,7 +178,7 @@ set_delete(struct call *c, const char *url)
 static bool
 set_list(struct call *c)
 {
-	c->scan = list_scan_new(upstream_cluster(c->upstream), c->job->looked_for);
+	c->scan = list_scan_new(upstream_cluster(c->upstream), c->job->looked_for, c->job->created_from);
 	return c->scan != NULL && set_url(c, upstream_tokens_url(c->upstream)) &&
 	    curl_easy_setopt(c->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
 }
@@ -234,6 +234,7 @@ empty(struct job *job)
 	job->leased = NULL;
 	job->listed = NULL;
 	job->n_listed = job->n_tokens = 0;
+	job->skew_ms = 0;
 }
 
 void

@@ -86,6 +86,22 @@ read_retry_after(struct call *c)
 		    duration_ms(DURATION_RETRY_AFTER_MOST));
 }
 
+/* Date says when the API began to answer, which was when the first byte came; it is cut to the second, so half of one
+ * is right on average. */
+static void
+read_skew(struct call *c)
+{
+	const char *value = header(c, "Date");
+	curl_off_t first_us = 0, whole_us = 0;
+	int64_t now_ms = clock_wall_ms(), date;
+
+	if (value == NULL || !backoff_http_date(span_str(value), now_ms / 1000, &date))
+		return;
+	(void)curl_easy_getinfo(c->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
+	(void)curl_easy_getinfo(c->easy, CURLINFO_TOTAL_TIME_T, &whole_us);
+	c->job->skew_ms = date * 1000 + 500 - (now_ms - (whole_us - first_us) / 1000);
+}
+
 /* A whole answer came. */
 static void
 read_answer(struct call *c)
@@ -124,6 +140,8 @@ call_outcome_read(struct call *c, int curl_code)
 {
 	c->job->http_status = call_outcome_status(c);
 	read_retry_after(c);
+	if (c->job->verb == JOB_LIST)
+		read_skew(c);
 	if (curl_code == CURLE_OK)
 		read_answer(c);
 	else

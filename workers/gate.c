@@ -155,8 +155,8 @@ drive_breaker(struct gate *g, uint64_t now_ms, enum verdict v)
 	}
 }
 
-static void
-hold_until(struct gate *g, uint64_t now_ms, uint64_t retry_after_ms)
+void
+gate_patience(struct gate *g, uint64_t now_ms, uint64_t retry_after_ms)
 {
 	if (retry_after_ms > 0)
 		g->not_before_ms = later(g->not_before_ms, now_ms + retry_after_ms);
@@ -170,7 +170,7 @@ gate_release(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_aft
 	give_back(g);
 	adapt_window(g, v, spared);
 	drive_breaker(g, now_ms, v);
-	hold_until(g, now_ms, retry_after_ms);
+	gate_patience(g, now_ms, retry_after_ms);
 }
 
 void
@@ -181,7 +181,7 @@ gate_probed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_afte
 		g->breaker = GATE_HALF_OPEN;
 	else
 		open_breaker(g, now_ms);
-	hold_until(g, now_ms, retry_after_ms);
+	gate_patience(g, now_ms, retry_after_ms);
 }
 
 void
@@ -205,5 +205,5 @@ gate_listed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_afte
 		g->failures = 0;
 	else if (g->breaker == GATE_CLOSED && v != VERDICT_THROTTLED && ++g->failures >= g->options.breaker_failures)
 		open_breaker(g, now_ms);
-	hold_until(g, now_ms, retry_after_ms);
+	gate_patience(g, now_ms, retry_after_ms);
 }

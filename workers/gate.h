@@ -66,4 +66,7 @@ bool gate_may_list(const struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms
  * POST with 404, and no list. */
 void gate_listed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms);
 
+/* A call without a permit, whose fate says nothing of what others would come to, brought a Retry-After (0: none). */
+void gate_patience(struct gate *g, uint64_t now_ms, uint64_t retry_after_ms);
+
 #endif

@@ -80,6 +80,7 @@ struct job {
 	const char *token_id;           /* DELETE */
 	const char *looked_for;         /* LIST: tokens whose description holds this text are kept; NULL: none is, the
 	                                 * list is only tried */
+	int64_t created_from;           /* LIST: unless they were created before this, Unix seconds */
 
 	/* out, set by the worker */
 	enum verdict verdict;
@@ -96,8 +97,10 @@ struct job {
 	bool token_expires; int64_t token_expires_at; int32_t token_expires_at_nanos;
 	void *leased;                   /* guarded memory of the pool's; NULL: none */
 	/* out of a LIST that came back LISTED */
-	struct job_listed *listed; size_t n_listed;        /* what was looked for; NULL and 0: nothing was found */
+	struct job_listed *listed; size_t n_listed;        /* what was looked for, ordered by marker; NULL and 0: nothing
+	                                                    * was found. free() takes it, or pool_return */
 	size_t n_tokens;                /* in the whole list, revoked ones too */
+	int64_t skew_ms;                /* what the API's clock is ahead of ours, by its answer's Date; 0: it has none */
 };
 
 #endif

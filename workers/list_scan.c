@@ -36,6 +36,7 @@ enum place { BEFORE_ARRAY, BEFORE_FIRST, IN_TOKEN, BEHIND_TOKEN, BEHIND_COMMA, B
 struct list_scan {
 	const struct cluster *cluster;
 	const char *looked_for;
+	int64_t created_from;
 	enum place place;
 	size_t n_tokens;                        /* begun */
 
@@ -52,7 +53,7 @@ struct list_scan {
 };
 
 struct list_scan *
-list_scan_new(const struct cluster *c, const char *looked_for)
+list_scan_new(const struct cluster *c, const char *looked_for, int64_t created_from)
 {
 	struct list_scan *s;
 
@@ -61,6 +62,7 @@ list_scan_new(const struct cluster *c, const char *looked_for)
 		return NULL;
 	s->cluster = c;
 	s->looked_for = looked_for;
+	s->created_from = created_from;
 	return s;
 }
 
@@ -140,6 +142,16 @@ keep(struct list_scan *s, const struct job_listed *one, const char *marker)
 	return 0;
 }
 
+/* The receiver looks for one marker, or for tokens that share one: here, and not there, because this thread has the
+ * time. */
+static int
+by_marker(const void *a, const void *b)
+{
+	const struct job_listed *x = a, *y = b;
+
+	return strcmp(x->marker, y->marker);
+}
+
 int
 list_scan_take(struct list_scan *s, struct job_listed **ret_listed, size_t *ret_n)
 {
@@ -161,6 +173,7 @@ list_scan_take(struct list_scan *s, struct job_listed **ret_listed, size_t *ret_
 		all[i].marker = marker;
 		marker += strlen(marker) + 1;
 	}
+	qsort(all, s->n_kept, sizeof(*all), by_marker);
 	*ret_listed = all;
 	*ret_n = s->n_kept;
 	s->n_kept = s->kept_room = 0;
@@ -221,6 +234,8 @@ read_token(struct list_scan *s, const cJSON *root)
 	one.revoked = text_parse_time(revoked_at, &revoked, &nanos);
 	if (!text_parse_time(created_at, &one.created_at, &nanos))
 		one.created_at = 0;
+	else if (one.created_at < s->created_from)
+		return 0;
 	return keep(s, &one, marker);
 }
 

@@ -5,6 +5,7 @@
 #define TOKEND_WORKERS_LIST_SCAN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define LIST_SCAN_ELEMENT_MOST (256 * 1024)     /* bytes of one token in the list */
 #define LIST_SCAN_KEPT_MOST 250000              /* tokens that match; more: the list is not read to its end */
@@ -14,8 +15,9 @@ struct job_listed;
 struct list_scan;                               /* opaque */
 
 /* For a list of that cluster's tokens (Dedicated: each must say so). looked_for is a text to be found in
- * descriptions, not empty; NULL: nothing is kept. Both outlive the scan. NULL: no memory. */
-struct list_scan *list_scan_new(const struct cluster *c, const char *looked_for);
+ * descriptions, not empty; NULL: nothing is kept. Both outlive the scan. What was created before created_from (Unix
+ * seconds) is not kept; what does not say when, is. NULL: no memory. */
+struct list_scan *list_scan_new(const struct cluster *c, const char *looked_for, int64_t created_from);
 void list_scan_free(struct list_scan *s);
 
 /* The next bytes of the answer, in pieces of any size. -1: it is no list that could be believed, and
@@ -29,7 +31,7 @@ const char *list_scan_why(const struct list_scan *s);
 
 /* How many tokens there were so far, revoked ones too. */
 size_t list_scan_tokens(const struct list_scan *s);
-/* After list_scan_end: what was kept, in the list's order, one allocation (markers and all) that free() takes and
+/* After list_scan_end: what was kept, ordered by marker, one allocation (markers and all) that free() takes and
  * the caller owns; NULL and 0 when nothing was. Once. -1: no memory. */
 int list_scan_take(struct list_scan *s, struct job_listed **ret_listed, size_t *ret_n);
 

@@ -21,7 +21,9 @@
 #define INSTANCE_BYTES_MOST 128
 #define TOPIC_BYTES_MOST 249            /* Kafka's */
 #define KEY_ID_BYTES_MOST 64
+#define SWEEP_LEAST_MS 5000
 #define MINUTE_MS 60000
+#define HOUR_MS (60 * MINUTE_MS)
 #define DAY_MS 86400000
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -162,6 +164,9 @@ build_limits(const struct config_file *f, struct config *c, struct err *ret_err)
 	if (!text_parse_duration(span_str(f->deadline_most), &ms) || ms < MINUTE_MS || ms > DAY_MS)
 		return config_refuse("deadline_most", f->deadline_most, "a duration from 1m to 24h", ret_err);
 	c->deadline_most_ms = ms;
+	if (!text_parse_duration(span_str(f->sweep_interval), &ms) || ms < SWEEP_LEAST_MS || ms > HOUR_MS)
+		return config_refuse("sweep_interval", f->sweep_interval, "a duration from 5s to 1h", ret_err);
+	c->sweep_interval_ms = ms;
 	if (config_number("max_pending", f->max_pending, 1, 100000, &c->max_pending, ret_err) != 0 ||
 	    config_number("workers", f->workers, 0, 256, &c->workers, ret_err) != 0)
 		return -1;

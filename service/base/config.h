@@ -16,6 +16,7 @@
  *     - {name: prod, product: dedicated, url: "https://console.influxdata.com", account_id: ..., cluster_id: ...,
  *        management_token_file: /run/secrets/management-token, ca_file: ..., max_concurrency: 32, retiring: false}
  *   deadline_most: 1h
+ *   sweep_interval: 15m                # between two looks for orphans
  *   max_pending: 1000                  # tickets per partition
  *   workers: 0                         # threads that call the API; 0: one per CPU
  *   reply_schema_id: 0                 # above 0: replies are framed for Schema Registry's deserializers
@@ -73,7 +74,7 @@ struct config {
 	char *signing_key_id, *signing_key_file;    /* the file: base64 of the 32-byte seed */
 	char *policy_file;
 	struct cluster *clusters; size_t n_clusters;
-	uint64_t deadline_most_ms;
+	uint64_t deadline_most_ms, sweep_interval_ms;
 	unsigned max_pending;
 	unsigned workers;
 	uint32_t reply_schema_id;       /* 0: replies are raw protobuf */

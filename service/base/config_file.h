@@ -23,6 +23,8 @@ struct err;
 	    "strict: topics are as the protocol needs them, or no start; partitions: their number alone") \
 	ROW(policy_file, REQUIRED, NULL, "who may have what") \
 	ROW(deadline_most, OPTIONAL, "1h", "the longest life that a request may ask for; 1m to 24h") \
+	ROW(sweep_interval, OPTIONAL, "15m", \
+	    "how often a cluster is looked through for orphans while attempts there are younger than a day; 5s to 1h") \
 	ROW(max_pending, OPTIONAL, "1000", "requests in work per partition; 1 to 100000") \
 	ROW(workers, OPTIONAL, "0", "threads that call the Management API; 0: one per CPU") \
 	ROW(reply_schema_id, OPTIONAL, "0", "frames replies for Schema Registry's deserializers with this id; 0: raw protobuf") \

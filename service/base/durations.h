@@ -35,6 +35,8 @@
 	ROW(BREAKER_MOST,           60000, API,   "and at most") \
 	ROW(BACKLOG,                30000, API,   "a cluster that does not answer for so long may hold half of a partition's tickets") \
 	ROW(RETRY_AFTER_MOST,      600000, API,   "a longer Retry-After is cut to this") \
+	ROW(SWEEP_SLOT,              5000, API,   "sweeps of a cluster lie at least so far apart; 1, 6, 24 and 60 of them after an attempt of unknown fate") \
+	ROW(SWEEP_FOR,           86400000, API,   "for how long after an attempt its cluster is swept every `sweep_interval`") \
 	ROW(RESTORE_RETRY,           1000, FIXED, "a restore that failed is tried again after this") \
 	ROW(LOOP_STALL,             10000, FIXED, "a loop that has not turned for this long is not alive")
 

@@ -30,7 +30,11 @@
 	ROW(FENCED, COUNTER, "tokend_fenced_total", "", "", "", \
 	    "Transactions of instances that are gone, ended when their partition was taken over.") \
 	ROW(LOST_STRINGS, COUNTER, "tokend_lost_strings_total", "cluster", "", "", \
-	    "Tokens created by a call whose partition was lost meanwhile.") \
+	    "Tokens whose partition was lost before they could be delivered.") \
+	ROW(SWEEPS, COUNTER, "tokend_sweeps_total", "cluster", "result", "", \
+	    "Lists of a cluster's tokens looked through for orphans, and those that failed.") \
+	ROW(ORPHANS_DELETED, COUNTER, "tokend_orphans_deleted_total", "cluster", "clause", "", \
+	    "Tokens deleted because nobody has received them, by the evidence for that.") \
 	ROW(RELOADS, COUNTER, "tokend_reload_total", "what", "result", "", \
 	    "Files read anew while the process runs: changed, unchanged, failed.") \
 	ROW(REQUEST_SECONDS, HISTOGRAM, "tokend_request_duration_seconds", "", "", "", \
@@ -46,6 +50,8 @@
 	    "1 while the cluster is left alone after failures.") \
 	ROW(CLUSTER_SHUT, GAUGE, "tokend_cluster_shut", "cluster", "", "", \
 	    "1 when the cluster takes no requests, because a marker did not come back.") \
+	ROW(TOKENS_KEPT, GAUGE, "tokend_tokens_kept", "cluster", "reason", "", \
+	    "Tokens with our marker that the last sweep left alone, by the reason; unknown: look at them.") \
 	ROW(PENDING, GAUGE, "tokend_pending", "", "", "", "Requests taken and not answered yet.") \
 	ROW(ASSIGNED, GAUGE, "tokend_assigned_partitions", "", "", "", "Partitions held.") \
 	ROW(JOURNAL_ENTRIES, GAUGE, "tokend_journal_entries", "", "", "", "Requests remembered.") \

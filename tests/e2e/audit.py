@@ -335,12 +335,15 @@ class Audit:
             self.that(n == 1, "I4", f"attempt {attempt} was sent {n} times")
 
     def every_token_has_an_owner_or_a_closure(self):
-        """A token that lives and was given to nobody is named as closed: it can be found and deleted."""
+        """A token that a POST made, that lives and was given to nobody, is named as closed, or as the twin of one that
+        was delivered: it can be found, and deleted or counted."""
+        made = {token_id for post in self.truth["posts"] for token_id in post["token_ids"]}
+        twins = set(self.delivered.values())
         for token in self.tokens.values():
             marker = MARKER.search(token["description"])
-            if token["revokedAt"] is None and token["id"] not in self.delivered:
+            if token["revokedAt"] is None and token["id"] in made and token["id"] not in self.delivered:
                 self.that(
-                    marker is not None and marker[4] in self.closed,
+                    marker is not None and (marker[4] in self.closed or marker[4] in twins),
                     "I5",
                     f"token {token['id']} lives, nobody has it, and nothing closes its attempt {marker and marker[4]}",
                 )
@@ -371,9 +374,5 @@ class Audit:
         return entry
 
     def orphans(self, description):
-        """Tokens that live, were given to nobody, and whose description holds that text."""
-        return [
-            t
-            for t in self.tokens.values()
-            if t["revokedAt"] is None and t["id"] not in self.delivered and description in t["description"]
-        ]
+        """Tokens that were given to nobody, deleted since or not, and whose description holds that text."""
+        return [t for t in self.tokens.values() if t["id"] not in self.delivered and description in t["description"]]

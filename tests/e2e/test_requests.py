@@ -196,8 +196,8 @@ def test_an_answer_that_is_lost_costs_an_attempt_that_is_closed(shared, r, fault
     done = found.done(request.id)
     assert done.attempt == delivered
     assert {u: a.fate for u, a in done.closed.items()} == {lost: journal_pb.UNKNOWN}
-    alive = found.orphans(request.message.description)
-    assert [MARKER.search(t["description"])[4] for t in alive] == ([lost] if commit else [])
+    orphans = found.orphans(request.message.description)
+    assert [MARKER.search(t["description"])[4] for t in orphans] == ([lost] if commit else [])
 
 
 def test_a_token_that_comes_after_the_deadline_is_delivered(shared, r):

@@ -124,14 +124,17 @@ test_closed_is_bounded(void **state)
 static enum conclude_step
 looked(struct ticket *t, enum verdict v, enum verdict of_list, const char *with_marker)
 {
-	struct job_listed found = { .marker = with_marker };
-	struct job list = { .verb = JOB_LIST, .verdict = of_list, .looked_for = MARKER,
+	/* ordered, as a list's are */
+	struct job_listed found[] = { { .marker = "[tokend/1:svc:telemetry:3:a" }, { .marker = with_marker },
+	    { .marker = "[tokend/1:svc:telemetry:3:z" } };
+	struct job list = { .verb = JOB_LIST, .verdict = of_list, .looked_for = "[tokend/1:svc:",
 	    .message = "503 Service Unavailable" };
 	uint64_t wait;
 
+	t->job.description = "a [text] " MARKER;
 	if (with_marker != NULL) {
-		list.listed = &found;
-		list.n_listed = 1;
+		list.listed = found;
+		list.n_listed = 3;
 	}
 	assert_int_equal(outcome(t, v), CONCLUDE_LOOK);
 	assert_true(t->attempts.open);

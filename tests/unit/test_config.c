@@ -87,6 +87,7 @@ says_what_it_means(void **state)
 	(void)snprintf(expected, sizeof(expected), "%s/policy.yaml", directory);
 	assert_string_equal(c->policy_file, expected);
 	assert_true(c->deadline_most_ms == 3600000);
+	assert_true(c->sweep_interval_ms == 900000);
 	assert_int_equal(c->max_pending, 1000);
 	assert_int_equal(c->workers, 0);
 	assert_string_equal(c->ops_address, "127.0.0.1");
@@ -249,6 +250,8 @@ bad_files_are_refused_by_name(void **state)
 		/* limits */
 		{ "instance:", "deadline_most: 59s\ninstance:", "deadline_most: \"59s\"", "1m to 24h" },
 		{ "instance:", "deadline_most: 25h\ninstance:", "deadline_most: \"25h\"", "" },
+		{ "instance:", "sweep_interval: 4s\ninstance:", "sweep_interval: \"4s\"", "5s to 1h" },
+		{ "instance:", "sweep_interval: 61m\ninstance:", "sweep_interval: \"61m\"", "5s to 1h" },
 		{ "instance:", "deadline_most: 3600\ninstance:", "deadline_most: \"3600\"", "" },
 		{ "instance:", "max_pending: 100001\ninstance:", "max_pending: \"100001\"", "" },
 		{ "instance:", "max_pending: 0\ninstance:", "max_pending: \"0\"", "" },

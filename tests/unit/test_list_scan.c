@@ -48,10 +48,12 @@ struct result {
 };
 
 /* The text in two pieces, the first of so many bytes. */
+static int64_t created_from;
+
 static struct result
 scan_pieces(const struct cluster *c, const char *looked_for, const char *text, size_t bytes, size_t first)
 {
-	struct list_scan *s = list_scan_new(c, looked_for);
+	struct list_scan *s = list_scan_new(c, looked_for, created_from);
 	struct result r = { 0 };
 
 	assert_non_null(s);
@@ -177,6 +179,45 @@ an_endless_marker_is_cut(void **state)
 	assert_memory_equal(r.listed[0].marker, OURS "xxx", strlen(OURS "xxx"));
 	assert_string_equal(r.listed[1].marker, OURS "y");
 	free(r.listed);
+}
+
+/* Whoever looks for one marker, or for two tokens with the same, finds them side by side. */
+static void
+what_is_kept_is_ordered_by_marker(void **state)
+{
+	struct result r = scan("[" TOKEN("1", OURS "b", "") "," TOKEN("2", OURS "c", "") "," TOKEN("3", OURS "a", "") ","
+	    TOKEN("4", OURS "b", "") "]");
+
+	(void)state;
+	assert_int_equal(r.n_listed, 4);
+	assert_string_equal(r.listed[0].token_id, ID "3");
+	assert_string_equal(r.listed[1].marker, OURS "b");
+	assert_string_equal(r.listed[2].marker, OURS "b");
+	assert_string_not_equal(r.listed[1].token_id, r.listed[2].token_id);
+	assert_string_equal(r.listed[3].token_id, ID "2");
+	free(r.listed);
+}
+
+/* All in all there may be more marked tokens than are kept; of the last days there are not. */
+static void
+what_was_created_before_is_not_kept(void **state)
+{
+	static const char created[] = "{" HOME ",\"id\":\"" ID "2\",\"description\":\"" MARKER "\"}";
+	char text[1024];
+
+	(void)state;
+	for (int later = 0; later < 2; later++) {
+		struct result r;
+
+		(void)snprintf(text, sizeof(text), "[%s,%s]", TOKEN("1", MARKER, ""), created);
+		created_from = 1703179948 + later;
+		r = scan(text);
+		created_from = 0;
+		assert_int_equal(r.n_tokens, 2);
+		assert_int_equal(r.n_listed, later ? 1 : 2);
+		assert_string_equal(r.listed[r.n_listed - 1].token_id, ID "2");    /* it does not say when */
+		free(r.listed);
+	}
 }
 
 static void
@@ -350,7 +391,7 @@ static void
 what_follows_a_fault_changes_nothing(void **state)
 {
 	const struct cluster c = dedicated();
-	struct list_scan *s = list_scan_new(&c, OURS);
+	struct list_scan *s = list_scan_new(&c, OURS, 0);
 	char why[256];
 
 	(void)state;
@@ -392,7 +433,7 @@ static void
 byte_by_byte_is_the_same(void **state)
 {
 	const struct cluster c = dedicated();
-	struct list_scan *s = list_scan_new(&c, OURS);
+	struct list_scan *s = list_scan_new(&c, OURS, 0);
 	struct job_listed *listed;
 	size_t n;
 
@@ -471,7 +512,7 @@ scan_many(const struct cluster *c, const char *token, size_t tokens)
 {
 	const size_t token_bytes = strlen(token), piece_most = 16384;
 	char *piece = malloc(piece_most + token_bytes + 1);
-	struct list_scan *s = list_scan_new(c, OURS);
+	struct list_scan *s = list_scan_new(c, OURS, 0);
 	size_t bytes = 1;
 
 	piece[0] = '[';
@@ -549,6 +590,8 @@ main(void)
 		cmocka_unit_test(a_list_that_is_only_tried_keeps_nothing),
 		cmocka_unit_test(the_last_marker_counts),
 		cmocka_unit_test(an_endless_marker_is_cut),
+		cmocka_unit_test(what_is_kept_is_ordered_by_marker),
+		cmocka_unit_test(what_was_created_before_is_not_kept),
 		cmocka_unit_test(only_a_time_in_revoked_at_revokes),
 		cmocka_unit_test(without_created_at_the_time_is_unknown),
 		cmocka_unit_test(brackets_in_strings_and_in_depth_are_no_ends),

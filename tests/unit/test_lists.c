@@ -18,7 +18,8 @@
 
 #define CLUSTERS 2
 
-static const struct config config = { .n_clusters = CLUSTERS };
+static char service_id[] = "svc";
+static const struct config config = { .n_clusters = CLUSTERS, .service_id = service_id };
 static struct assignment assignment;
 static struct lists *lists;
 
@@ -96,7 +97,7 @@ flushed(int cluster)
 }
 
 /* The list is back. */
-static bool
+static enum lists_for
 came_back(struct job *list)
 {
 	under_way[list->cluster] = NULL;
@@ -138,7 +139,7 @@ test_all_that_ask_about_a_404_are_served_by_one(void **state)
 	assert_null(list->looked_for);
 	assert_in_range(list->not_after_boot_ms, before + duration_ms(DURATION_LIST),
 	    clock_boot_ms() + duration_ms(DURATION_LIST));
-	assert_false(came_back(list));
+	assert_int_equal(came_back(list), LISTS_TICKETS);
 	assert_int_equal(count_served(list), 3);
 	assert_null(flushed(1));
 }
@@ -163,35 +164,27 @@ test_what_was_read_before_proves_nothing(void **state)
 	assert_null(lists_served(lists, list));
 }
 
+/* Of whom a marker is looked for: all that this service's tokens have, and of the last days, is enough for everybody. */
 static void
-test_one_marker_a_list(void **state)
+test_one_list_holds_all_markers(void **state)
 {
-	struct ticket *conflicts[2] = { asks(0, VERDICT_CONFLICT, first), asks(0, VERDICT_CONFLICT, second) };
-	struct ticket *other = asks(0, VERDICT_NOT_FOUND, plain), *t;
-	bool seen[2] = { false, false };
-	unsigned others = 0;
+	struct ticket *asking[3] = { asks(0, VERDICT_CONFLICT, first), asks(0, VERDICT_NOT_FOUND, plain),
+	    asks(0, VERDICT_CONFLICT, second) };
+	struct job *list = flushed(0);
+	int64_t week_s = (int64_t)(duration_ms(DURATION_WINDOW) / 1000), now = clock_wall_ms() / 1000;
 
 	(void)state;
-	for (int round = 0; round < 2; round++) {
-		struct job *list = flushed(0);
-		int which = strcmp(list->looked_for, "[tokend/1:svc:telemetry:3:second]") == 0;
-
-		assert_string_equal(list->looked_for, which ? strrchr(second, '[') : strrchr(first, '['));
-		(void)came_back(list);
-		while ((t = lists_served(lists, list)) != NULL) {
-			others += t == other;
-			assert_ptr_equal(t, t == other ? other : conflicts[which]);
-			seen[which] |= t == conflicts[which];
-		}
-	}
-	assert_true(seen[0] && seen[1]);
-	assert_int_equal(others, 1);
+	assert_string_equal(list->looked_for, "[tokend/1:svc:");
+	assert_in_range(list->created_from, now - week_s - 130, now - week_s - 110);
+	assert_int_equal(came_back(list), LISTS_TICKETS);
+	for (int i = 0; i < 3; i++)
+		assert_ptr_equal(lists_served(lists, list), asking[i]);
 	assert_null(flushed(0));
 }
 
 /* The worker reads the text until the list is back, whatever became of the ticket. */
 static void
-test_the_marker_outlives_its_ticket(void **state)
+test_what_is_looked_for_outlives_its_ticket(void **state)
 {
 	char *description = strdup(first);
 	struct ticket *t = asks(0, VERDICT_CONFLICT, description);
@@ -201,7 +194,7 @@ test_the_marker_outlives_its_ticket(void **state)
 	lists_withdraw(lists, t);
 	ticket_free(t);
 	free(description);
-	assert_string_equal(list->looked_for, "[tokend/1:svc:telemetry:3:first]");
+	assert_string_equal(list->looked_for, "[tokend/1:svc:");
 	(void)came_back(list);
 	assert_null(lists_served(lists, list));
 }
@@ -239,7 +232,7 @@ test_the_breakers_list_serves_tickets_too(void **state)
 	(void)state;
 	lists_probe(lists, 0);
 	list = flushed(0);
-	assert_true(came_back(list));
+	assert_int_equal(came_back(list), LISTS_BREAKER);
 	assert_ptr_equal(lists_served(lists, list), t);
 	assert_null(lists_served(lists, list));
 	assert_null(flushed(0));
@@ -256,11 +249,11 @@ test_the_breaker_waits_for_a_list_of_its_own(void **state)
 	lists_probe(lists, 0);
 	lists_flush(lists, clock_boot_ms());
 	assert_int_equal(begun, 1);
-	assert_false(came_back(list));
+	assert_int_equal(came_back(list), LISTS_TICKETS);
 	assert_int_equal(count_served(list), 1);
 	list = flushed(0);
 	assert_int_equal(begun, 2);
-	assert_true(came_back(list));
+	assert_int_equal(came_back(list), LISTS_BREAKER);
 	assert_int_equal(count_served(list), 0);
 	assert_null(flushed(0));
 }
@@ -275,9 +268,9 @@ test_clusters_do_not_wait_for_one_another(void **state)
 	lists_flush(lists, clock_boot_ms());
 	assert_int_equal(begun, CLUSTERS);
 	assert_null(under_way[0]->looked_for);
-	assert_true(came_back(under_way[0]));
+	assert_int_equal(came_back(under_way[0]), LISTS_BREAKER);
 	lists_withdraw(lists, t);
-	assert_false(came_back(under_way[1]));
+	assert_int_equal(came_back(under_way[1]), LISTS_TICKETS);
 }
 
 /* While the API asks for patience, or the breaker is open, only the breaker's own list begins. */
@@ -288,16 +281,16 @@ test_tickets_wait_while_lists_are_held(void **state)
 	struct job *list;
 
 	(void)state;
-	assert_true(lists_wanted(lists, 0));
+	assert_true(lists_wanted(lists, 0, 0));
 	lists_hold(lists, 0, 5000);
 	assert_int_equal(lists_flush(lists, 4999), 5000);
 	assert_int_equal(begun, 0);
 	lists_probe(lists, 0);
 	(void)lists_flush(lists, 4999);
 	assert_int_equal(begun, 1);
-	assert_false(lists_wanted(lists, 0));
+	assert_false(lists_wanted(lists, 0, UINT64_MAX));
 	list = under_way[0];
-	assert_true(came_back(list));
+	assert_int_equal(came_back(list), LISTS_BREAKER);
 	assert_ptr_equal(lists_served(lists, list), t);
 }
 
@@ -327,6 +320,74 @@ test_a_list_that_took_long_is_not_begun_again_at_once(void **state)
 	    clock_boot_ms() + duration_ms(DURATION_LIST));
 }
 
+/* The sweep's list is one more that asks, keeps what it may need, and rests five seconds or ten times as long as the
+ * last one took, however long that was. */
+static void
+test_the_sweeps_list(void **state)
+{
+	struct job *list;
+	uint64_t before, next;
+
+	(void)state;
+	lists_sweep(lists, 0);
+	assert_true(lists_wanted(lists, 0, 0));
+	list = flushed(0);
+	assert_string_equal(list->looked_for, "[tokend/1:svc:");
+	lists_sweep(lists, 0);
+	before = clock_boot_ms();
+	assert_int_equal(came_back(list), LISTS_SWEEP);
+	assert_false(lists_wanted(lists, 0, before + 4999));
+	next = lists_flush(lists, before + 4999);
+	assert_int_equal(begun, 1);
+	assert_in_range(next, before + 5000, clock_boot_ms() + 5000);
+	(void)lists_flush(lists, next);
+	assert_int_equal(begun, 2);
+	under_way[0]->took_us = (uint64_t)50 * 1000 * 1000;
+	lists_sweep(lists, 0);
+	before = clock_boot_ms();
+	(void)came_back(under_way[0]);
+	assert_in_range(lists_flush(lists, before), before + 500000, clock_boot_ms() + 500000);
+}
+
+/* A ticket does not wait until the sweep may look again, and the sweep has its list, too. */
+static void
+test_the_sweep_shares_a_tickets_list(void **state)
+{
+	struct ticket *t;
+	struct job *list;
+
+	(void)state;
+	lists_sweep(lists, 0);
+	assert_int_equal(came_back(flushed(0)), LISTS_SWEEP);
+	lists_sweep(lists, 0);
+	assert_null(flushed(0));
+	t = asks(0, VERDICT_NOT_FOUND, plain);
+	list = flushed(0);
+	assert_string_equal(list->looked_for, "[tokend/1:svc:");
+	assert_int_equal(came_back(list), LISTS_TICKETS);
+	assert_ptr_equal(lists_served(lists, list), t);
+	assert_int_equal(lists_flush(lists, UINT64_MAX - 1), UINT64_MAX);
+}
+
+/* An idle cluster whose breaker is open is tried for the sweep's sake, and swept with what the trial found. */
+static void
+test_the_sweep_shares_the_breakers_list(void **state)
+{
+	struct job *list;
+
+	(void)state;
+	lists_hold(lists, 0, UINT64_MAX);
+	lists_sweep(lists, 0);
+	assert_null(flushed(0));
+	assert_true(lists_wanted(lists, 0, 0));
+	lists_probe(lists, 0);
+	list = flushed(0);
+	assert_string_equal(list->looked_for, "[tokend/1:svc:");
+	assert_int_equal(came_back(list), LISTS_BREAKER);
+	lists_hold(lists, 0, 0);
+	assert_int_equal(lists_flush(lists, UINT64_MAX - 1), UINT64_MAX);
+}
+
 int
 main(void)
 {
@@ -335,13 +396,16 @@ main(void)
 		TEST(test_nobody_asks),
 		TEST(test_all_that_ask_about_a_404_are_served_by_one),
 		TEST(test_what_was_read_before_proves_nothing),
-		TEST(test_one_marker_a_list),
-		TEST(test_the_marker_outlives_its_ticket),
+		TEST(test_one_list_holds_all_markers),
+		TEST(test_what_is_looked_for_outlives_its_ticket),
 		TEST(test_who_leaves_is_not_served),
 		TEST(test_the_breakers_list_serves_tickets_too),
 		TEST(test_the_breaker_waits_for_a_list_of_its_own),
 		TEST(test_tickets_wait_while_lists_are_held),
 		TEST(test_a_list_that_took_long_is_not_begun_again_at_once),
+		TEST(test_the_sweeps_list),
+		TEST(test_the_sweep_shares_a_tickets_list),
+		TEST(test_the_sweep_shares_the_breakers_list),
 		TEST(test_clusters_do_not_wait_for_one_another),
 	};
 

@@ -137,6 +137,7 @@ run(struct rig *r, struct job job)
 	job.leased = &job;
 	job.listed = (struct job_listed *)&job;
 	job.n_listed = job.n_tokens = 77;
+	job.skew_ms = 77;
 	r->job = job;
 	pool_submit(r->pool, &r->job);
 	back = await(r);
@@ -355,6 +356,28 @@ a_list_may_only_be_tried(void **state)
 	assert_null(r->job.listed);
 	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
 	assert_int_equal(r->job.n_tokens, 0);
+}
+
+/* The API's clock is an hour ahead, or it does not say; and how long it took to send the list is no difference of
+ * clocks. */
+static void
+a_list_tells_the_clocks_difference(void **state)
+{
+	static char answer[256];
+	static const struct step ahead[] = { { answer, false } };
+	struct rig *r = *state;
+	time_t then = time(NULL) + 3600;
+	char date[64];
+	struct tm tm;
+
+	(void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+	(void)snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Length: 2\r\n\r\n[]", date);
+	server_script(r->server, ahead, 1);
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	assert_in_range(r->job.skew_ms, 3600000 - 2000, 3600000 + 2000);
+	SCRIPT(r, { LIST_OF("@", "[]"), false });
+	expect(run(r, a_list(NULL)), VERDICT_LISTED, true);
+	assert_int_equal(r->job.skew_ms, 0);
 }
 
 /* Far more than any answer's buffer holds. */
@@ -864,6 +887,7 @@ main(void)
 		TEST(interim_answers_are_passed_over),
 		TEST(a_list_finds_what_it_looks_for),
 		TEST(a_list_may_only_be_tried),
+		TEST(a_list_tells_the_clocks_difference),
 		TEST(a_list_may_be_long),
 		TEST(a_list_that_is_cut_says_nothing),
 		TEST(what_is_no_list_is_not_read_to_its_end),
