@@ -2,9 +2,9 @@
 /* R4: a token is deleted on evidence alone that nobody has received it, or ever will.
  *
  * The evidence is one of four, and each is final: a committed record does not change, a call that ended does not
- * answer, an answer that was never begun is not committed by anybody. So it does not matter how old the evidence is, nor
- * whether its partition is still ours when the DELETE leaves. Absence is no evidence: an index that does not know
- * an attempt may be the one that is behind.
+ * answer, an answer that was never begun is not committed by anybody. So it does not matter how old the evidence
+ * is, nor whether its partition is still ours when the DELETE leaves. Absence is no evidence: an index that does
+ * not know an attempt may be the one that is behind.
  *
  * The reverse mistake, to keep an orphan, is mended by the next list. What is not here: how the evidence is found
  * (pipeline_sweep.c), and when somebody looks (sweep.c). */

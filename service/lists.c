@@ -133,7 +133,8 @@ begin(struct lists *l, size_t cluster)
 	list->waiting = NULL;
 	list->probe = list->sweep = false;
 	list->under_way = true;
-	list->job = (struct job){ .verb = JOB_LIST, .cluster = (unsigned)cluster, .looked_for = keeps ? l->prefix : NULL,
+	list->job = (struct job){ .verb = JOB_LIST, .cluster = (unsigned)cluster,
+	    .looked_for = keeps ? l->prefix : NULL,
 	    .created_from = (clock_wall_ms() - (int64_t)remembered_ms) / 1000,
 	    .not_after_boot_ms = clock_boot_ms() + duration_ms(DURATION_LIST) };
 	pool_submit(l->pool, &list->job);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nobody's tokens: how their evidence is found, and who is asked for it (R4, R9).
  *
- * A marker names the partition and begins with the hash of its request's key, so one look into the index leads to
- * the attempt: to a ticket in flight, to an INTENT of an earlier life, or to the DONE. The DONE itself lies in Kafka and
- * is read back by the restorer, except in the case that is nearly all of them: the token of the attempt that
- * delivered, with no other beside it.
+ * A marker names the partition, and its uuid begins with the hash of the request's key, so one look into the index
+ * leads to the attempt: to a ticket in flight, to an INTENT of an earlier life, or to the DONE. The DONE itself
+ * lies in Kafka and is read back by the restorer, except in the case that is nearly all of them: the token of the
+ * attempt that delivered, with no other beside it.
  *
  * The other way to an orphan is a string in hand whose partition was lost: no list is needed for that, nor any journal.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the
- * turn), pipeline_backlog.c (who holds too much), pipeline_orphans.c (nobody's tokens), pipeline_answer.c (what is written), pipeline_hold.c (assignments:
- * restored, drained, lost). */
+/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the turn),
+ * pipeline_backlog.c (who holds too much), pipeline_orphans.c (nobody's tokens), pipeline_answer.c (what is
+ * written), pipeline_hold.c (assignments: restored, drained, lost). */
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
 

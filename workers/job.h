@@ -97,10 +97,10 @@ struct job {
 	bool token_expires; int64_t token_expires_at; int32_t token_expires_at_nanos;
 	void *leased;                   /* guarded memory of the pool's; NULL: none */
 	/* out of a LIST that came back LISTED */
-	struct job_listed *listed; size_t n_listed;        /* what was looked for, ordered by marker; NULL and 0: nothing
-	                                                    * was found. free() takes it, or pool_return */
+	struct job_listed *listed; size_t n_listed;        /* what was looked for, ordered by marker; NULL and 0:
+	                                                    * nothing was found. free() takes it, or pool_return */
 	size_t n_tokens;                /* in the whole list, revoked ones too */
-	int64_t skew_ms;                /* what the API's clock is ahead of ours, by its answer's Date; 0: it has none */
+	int64_t skew_ms;                /* what the API's clock is ahead of ours, by the answer's Date; 0: unknown */
 };
 
 #endif

@@ -15,9 +15,8 @@ from conftest import until
 from contract import check
 from requester import MARKER, journal_pb
 
-CASES = ["soon", "slow-gateway", "doubled", "doubled-late", "lagging", "list-fails", "delete-fails", "people", "strange",
-         "capped"]
-CLUSTERS = CASES
+CLUSTERS = ["soon", "slow-gateway", "doubled", "doubled-late", "lagging", "list-fails", "delete-fails", "people",
+            "strange", "capped"]
 DELETED, KEPT_IT = "an orphan was deleted", "an orphan could not be deleted; it is in the next list again"
 SWEPT, BLIND = "a cluster was swept", "a cluster's tokens could not be listed; orphans are looked for later"
 AGAIN = "an attempt ended without a token; another follows"
@@ -56,10 +55,9 @@ def plant(world, cluster, description, **how):
 def running(common):
     """Everything is under way."""
     common.tokend(sweep_interval=f"{INTERVAL_S}s")
-    operation = lambda cluster, name, **how: {"cluster": common.cluster_id(cluster), "operation": name, **how}  # noqa: E731
     common.sandbox.fault(
-        operation("list-fails", "list", fault="error", status=503, times=2),
-        operation("delete-fails", "delete", fault="error", status=500, times=3),
+        {"cluster": common.cluster_id("list-fails"), "operation": "list", "fault": "error", "status": 503, "times": 2},
+        {"cluster": common.cluster_id("delete-fails"), "operation": "delete", "fault": "error", "times": 3},
     )
     common.asked = {
         "soon": ask(common, "soon", CUT),

@@ -164,7 +164,7 @@ test_what_was_read_before_proves_nothing(void **state)
 	assert_null(lists_served(lists, list));
 }
 
-/* Of whom a marker is looked for: all that this service's tokens have, and of the last days, is enough for everybody. */
+/* Whoever's marker is looked for: those of all of this service's tokens, of the last days, are kept for everybody. */
 static void
 test_one_list_holds_all_markers(void **state)
 {
