@@ -466,6 +466,11 @@ class World:
             until("/readyz", lambda: t.http("/readyz")[0] == 200)
         return t
 
+    def through(self, proxy):
+        """For tokend(): an instance that reaches its broker through it."""
+        others = [p for p in self.config["kafka"] if not p.startswith("bootstrap.servers=")]
+        return {"kafka": [f"bootstrap.servers={proxy.bootstrap}", *others]}
+
     def requester(self, principal="telemetry"):
         if principal not in self.requesters:
             self.requesters[principal] = Requester(
@@ -544,10 +549,18 @@ def real_kafka():
         yield k
 
 
+@pytest.fixture
+def proxy(real_kafka):
+    """Between the real broker and the instances that through(proxy) leads through it."""
+    with real_kafka.proxy() as p:
+        yield p
+
+
 @contextlib.contextmanager
-def a_world(request, flavour, directory, went_well):
+def a_world(request, flavour, directory, went_well, kafka=None):
     """It is audited if all went well, and ends in each case."""
-    kafka = request.getfixturevalue("real_kafka") if flavour == "real" else None
+    if kafka is None and flavour == "real":
+        kafka = request.getfixturevalue("real_kafka")
     w = World(flavour, directory, kafka, clusters=getattr(request.module, "CLUSTERS", ()))
     try:
         w.initialise()

@@ -18,6 +18,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ import time
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from proxy import Proxy
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tokend" / "kafka-4.4.0"
@@ -39,8 +42,10 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{behind}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxied}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={directory}/data
 num.network.threads=2
 num.io.threads=4
@@ -58,6 +63,12 @@ auto.create.topics.enable=false
 controlled.shutdown.enable=true
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+"""
+
+# Rights are looked at; what no ACL speaks of is everybody's.
+AUTHORIZER = """\
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 """
 
 
@@ -105,14 +116,15 @@ class Kafka:
     """One broker. It keeps its ports and its data from one start to the next; stop() is clean, kill() is not. A folder
     in which another one left its data is gone on with, on other ports."""
 
-    def __init__(self, directory=None, archive=True):
+    def __init__(self, directory=None, archive=True, authorizer=False):
         self.own = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="tokend-kafka."))
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port, self.controller = free_ports(2)
+        self.port, self.controller, self.behind, self.proxied = free_ports(4)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log = self.directory / "kafka.log"
         self.properties = self.directory / "kafka.properties"
+        self.rights = AUTHORIZER if authorizer else ""
         self.archive, self.more = CACHE / "classes.jsa", []
         self.process = None
         self.class_path = fetch()
@@ -149,7 +161,8 @@ class Kafka:
 
     def configure(self):
         self.properties.write_text(PROPERTIES.format(port=self.port, controller=self.controller,
-                                                     directory=self.directory))
+                                                     behind=self.behind, proxied=self.proxied,
+                                                     directory=self.directory) + self.rights)
 
     def format(self):
         with open(self.log, "a") as log:
@@ -183,6 +196,10 @@ class Kafka:
         except (OSError, KafkaException):
             time.sleep(0.1)
             return False
+
+    def proxy(self):
+        """Clients that use its bootstrap go through it alone: the broker tells them no other address."""
+        return Proxy(self.proxied, self.behind)
 
     def admin(self):
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
@@ -218,6 +235,22 @@ class Kafka:
         self.kill()
         if self.own:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def forbid_transactions(self, transactional_id):
+        """Nobody may write as that id any more, on a broker with an authorizer. A CreateAcls request by hand: the
+        client library at hand has none."""
+        def text(s):
+            return struct.pack(">h", len(s)) + s.encode()
+
+        transactional, literal, write, deny = 5, 3, 4, 2
+        body = struct.pack(">hhi", 30, 1, 1) + text("test") + struct.pack(">ib", 1, transactional)
+        body += text(transactional_id) + struct.pack(">b", literal) + text("User:*") + text("*")
+        body += struct.pack(">bb", write, deny)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as s, s.makefile("rb") as answers:
+            s.sendall(struct.pack(">i", len(body)) + body)
+            answer = answers.read(struct.unpack(">i", answers.read(4))[0])
+        (error,) = struct.unpack_from(">h", answer, 12)     # behind the request's number, a throttle and a count
+        assert error == 0, answer
 
     def create_topics(self, prefix="tokend", partitions=6):
         """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake
