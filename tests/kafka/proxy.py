@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between a client and a broker: what they say to each other passes, is held, comes late or is cut off, as a test wants.
+"""Between a client and a broker: what they say to each other passes, is held, comes late or is cut, as a test wants.
 
     with kafka.proxy() as proxy:                    # kafka is kafka.Kafka; clients use proxy.bootstrap
         rule = proxy.hold("request", END_TXN)       # the next one does not reach the broker ...
