@@ -68,15 +68,19 @@ conclude_spent(struct ticket *t)
 }
 
 static enum conclude_step
-next_attempt(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
+try_again(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 {
 	const struct backoff b = { .base_ms = duration_ms(DURATION_BACKOFF_BASE),
 	    .cap_ms = duration_ms(DURATION_BACKOFF_CAP) };
 
-	if (conclude_spent(t))
-		return CONCLUDE_END;
 	*ret_wait_ms = backoff_ms(&b, t->backoffs++, t->job.retry_after_ms, dice);
 	return CONCLUDE_RETRY;
+}
+
+static enum conclude_step
+next_attempt(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
+{
+	return conclude_spent(t) ? CONCLUDE_END : try_again(t, dice, ret_wait_ms);
 }
 
 enum conclude_step
@@ -94,6 +98,20 @@ conclude_outcome(struct ticket *t, uint32_t dice, uint64_t *ret_wait_ms)
 	if (v == VERDICT_REJECTED)
 		return end(t, STATUS_UPSTREAM_REJECTED, "InfluxDB refused the request");
 	return next_attempt(t, dice, ret_wait_ms);
+}
+
+/* A DELETE may be repeated at will, so whatever it comes to but success is tried again: what the API refuses today it
+ * may do tomorrow, and a token that somebody wants dead is not given up before the deadline. */
+enum conclude_step
+conclude_deleted(struct ticket *t, int64_t now, uint32_t dice, uint64_t *ret_wait_ms)
+{
+	t->last_verdict = t->job.verdict;
+	t->has_last_verdict = true;
+	if (t->job.verdict != VERDICT_DELETED)
+		return try_again(t, dice, ret_wait_ms);
+	t->revoked_at = now;
+	(void)status_set(&t->status, STATUS_REVOKED, "revoked");
+	return CONCLUDE_END;
 }
 
 /* ---- what a list tells ------------------------------------------------------------------------------------------- */
@@ -161,7 +179,10 @@ conclude_unlooked(struct ticket *t)
 void
 conclude_backlog(struct ticket *t, const char *cluster)
 {
-	status_set(&t->status, STATUS_UPSTREAM_BACKLOG,
+	enum status_cause cause = t->request.method == METHOD_REVOKE_TOKEN ? STATUS_STILL_IN_FLIGHT :
+	    STATUS_UPSTREAM_BACKLOG;
+
+	status_set(&t->status, cause,
 	    "cluster %s lets nothing through, and too many requests wait for it already%s%s", cluster,
 	    t->has_last_verdict ? "; the last attempt: " : "", t->has_last_verdict ? t->job.message : "");
 }
@@ -177,6 +198,17 @@ conclude_deadline(struct ticket *t)
 		status_set(&t->status, STATUS_NOT_STARTED, "%s before anything was begun", why);
 	else
 		end_as_at_deadline(t, why);
+}
+
+/* Whether it is deleted all the same, by a call whose answer was lost, is not known: the next RevokeToken tells. */
+void
+conclude_unrevoked(struct ticket *t)
+{
+	char when[TEXT_RFC3339_ROOM];
+
+	(void)status_set(&t->status, STATUS_STILL_IN_FLIGHT, "the deadline %s passed before token %s was deleted%s%s",
+	    text_time(t->request.deadline, -1, when), t->token_id, t->has_last_verdict ? "; the last answer: " : "",
+	    t->has_last_verdict ? t->job.message : "");
 }
 
 /* ---- the reply --------------------------------------------------------------------------------------------------- */
@@ -248,6 +280,8 @@ revoke_reply(struct ticket *t)
 	r.request_id = reply_id(t);
 	r.principal = (char *)(uintptr_t)t->principal;
 	r.status = status_message(t);
+	if (t->status.cause == STATUS_REVOKED)
+		r.token_id = (char *)(uintptr_t)t->token_id;
 	r.attempts = t->attempts.begun;
 	r.service_version = (char *)(uintptr_t)TOKEND_VERSION;
 	n = tokend__v1__revoke_token_reply__get_packed_size(&r);

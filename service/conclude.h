@@ -27,11 +27,16 @@ enum conclude_step conclude_looked(struct ticket *t, const struct job *list, uin
 /* After CONCLUDE_LOOK: there is no time for a list. Settle the attempt as what it may have been. */
 void conclude_unlooked(struct ticket *t);
 
+/* A DELETE came back in t->job. END: the token is gone, since now (t->status, t->revoked_at). Else RETRY. */
+enum conclude_step conclude_deleted(struct ticket *t, int64_t now, uint32_t dice, uint64_t *ret_wait_ms);
+
 /* The deadline has passed while it waited: fill t->status by what its last attempt came to. */
 void conclude_deadline(struct ticket *t);
 /* Has it had all the attempts that it may have: too many of unknown fate (R10), or as many as are remembered? Then
  * t->status says so. */
 bool conclude_spent(struct ticket *t);
+/* A RevokeToken's deadline has passed, and its token is not known to be deleted. */
+void conclude_unrevoked(struct ticket *t);
 /* It is one too many that waits for a cluster that does not answer. */
 void conclude_backlog(struct ticket *t, const char *cluster);
 

@@ -113,13 +113,24 @@ dispatch_withdraw(struct dispatch *d, struct ticket *t)
 	}
 }
 
+/* The first that may go: a cluster that is shut makes no more tokens, and deletes those it made. */
+static struct ticket *
+first_of(const struct line *l)
+{
+	struct ticket *t = l->first;
+
+	while (l->shut && t != NULL && t->request.method != METHOD_REVOKE_TOKEN)
+		t = t->line_next;
+	return t;
+}
+
 bool
 dispatch_probe(struct dispatch *d, int cluster, bool wanted, uint64_t now_boot_ms)
 {
 	struct line *l = &d->lines[cluster];
 	uint64_t retry;
 
-	return (l->first != NULL || wanted) && !l->shut && gate_probe(&l->gate, now_boot_ms, &retry);
+	return (first_of(l) != NULL || (wanted && !l->shut)) && gate_probe(&l->gate, now_boot_ms, &retry);
 }
 
 uint64_t
@@ -152,10 +163,10 @@ dispatch_next(struct dispatch *d, uint64_t now_boot_ms, uint64_t *ret_retry_boot
 
 	for (size_t i = 0; i < d->config->n_clusters; i++) {
 		struct line *l = &d->lines[i];
-		struct ticket *t = l->first;
+		struct ticket *t = first_of(l);
 		uint64_t retry;
 
-		if (t == NULL || l->shut)
+		if (t == NULL)
 			continue;
 		if (!gate_acquire(&l->gate, now_boot_ms, &retry)) {
 			show(l);
@@ -191,6 +202,24 @@ dispatch_begin(struct dispatch *d, struct ticket *t)
 	    .not_after_boot_ms = clock_boot_ms() + duration_ms(DURATION_INTENT_LIFE) };
 }
 
+static void
+hand(struct dispatch *d, struct job *job)
+{
+	job->mail.next = NULL;
+	*d->last_job = job;
+	d->last_job = (struct job **)&job->mail.next;
+}
+
+void
+dispatch_delete(struct dispatch *d, struct ticket *t)
+{
+	t->attempts.begun++;
+	t->attempts.current.cluster = d->config->clusters[t->request.cluster].name;
+	t->job = (struct job){ .owner = t, .verb = JOB_DELETE, .cluster = (unsigned)t->request.cluster,
+	    .token_id = t->token_id, .not_after_boot_ms = clock_boot_ms() + duration_ms(DURATION_CALL) };
+	hand(d, &t->job);
+}
+
 void
 dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_ms)
 {
@@ -204,9 +233,7 @@ dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_m
 	t->job.n_permissions = r->n_permissions;
 	t->job.has_expires_at = r->has_expires_at;
 	t->job.expires_at = r->expires_at;
-	t->job.mail.next = NULL;
-	*d->last_job = &t->job;
-	d->last_job = (struct job **)&t->job.mail.next;
+	hand(d, &t->job);
 }
 
 void

@@ -40,6 +40,8 @@ bool dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_m
 
 /* Begin an attempt: its uuid, number and window are in t->attempts, ready for the intent. */
 void dispatch_begin(struct dispatch *d, struct ticket *t);
+/* A RevokeToken's DELETE of t->token_id: it can be repeated at will, so no intent comes before it. */
+void dispatch_delete(struct dispatch *d, struct ticket *t);
 /* Its intent is committed: a job for the workers. commit_began_boot_ms is what the lease counts from (R3).
  * Handed over by dispatch_flush, in one batch. */
 void dispatch_call(struct dispatch *d, struct ticket *t, uint64_t commit_began_boot_ms);
@@ -49,7 +51,8 @@ void dispatch_flush(struct dispatch *d);
 void dispatch_unused(struct dispatch *d, struct ticket *t);
 void dispatch_returned(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms);
 
-/* A marker did not come back intact: the cluster takes no further requests, for a sweep would be blind there. */
+/* A marker did not come back intact: the cluster makes no further tokens, for a sweep would be blind there. What it
+ * made may be deleted. */
 void dispatch_shut(struct dispatch *d, int cluster);
 bool dispatch_is_shut(const struct dispatch *d, int cluster);
 

@@ -351,6 +351,7 @@ journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fin
 		return;
 	memcpy(ret->fingerprint, e->fingerprint, 32);
 	ret->done = e->state == INDEX_DONE;
+	ret->deadline = e->deadline;
 	if (fingerprint != NULL && memcmp(e->fingerprint, fingerprint, 32) != 0)
 		ret->seen = JOURNAL_OTHER_BYTES;
 	else if (e->state == INDEX_DONE) {
@@ -643,10 +644,11 @@ journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_
 	*ret_seq = ++j->seq;
 	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE,
 	    .fingerprint = t->fingerprint, .digest = t->digest, .offset = t->record.offset,
-	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->token_id != NULL ?
-	    &t->attempts.current : NULL, .stored = t->stored, .token_id = t->token_id, .request = &t->request,
-	    .token_expires = t->job.token_expires, .token_expires_at = t->job.token_expires_at,
-	    .revoked_at = t->request.method == METHOD_REVOKE_TOKEN ? t->revoked_at : 0 }, a);
+	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->token_id != NULL &&
+	    t->request.method == METHOD_CREATE_TOKEN ? &t->attempts.current : NULL, .stored = t->stored,
+	    .token_id = t->token_id, .cluster = t->attempts.current.cluster, .revoked_at = t->revoked_at,
+	    .request = &t->request, .token_expires = t->job.token_expires,
+	    .token_expires_at = t->job.token_expires_at }, a);
 }
 
 struct span

@@ -71,6 +71,7 @@ struct journal_look {
 	int64_t offset;
 	bool done;
 	unsigned char fingerprint[32];  /* the stored one */
+	int64_t deadline;               /* its record's, Unix seconds */
 };
 /* fingerprint NULL: whatever its bytes were. */
 void journal_look(const struct journal *j, uint64_t key_hash, const unsigned char fingerprint[32],
@@ -117,7 +118,8 @@ struct journal_cluster {
 /* From journal_open on; good until the next call for this journal. */
 size_t journal_clusters(const struct journal *j, const struct journal_cluster **ret);
 
-/* When the token of that CreateToken was deleted by a RevokeToken (Unix seconds); 0: it was not. */
+/* When the token of that CreateToken was deleted by a RevokeToken whose DONE is committed (Unix seconds); 0: it was
+ * not. */
 int64_t journal_revoked_at(const struct journal *j, const char *principal, const char *request_id);
 
 /* ---- the floor --------------------------------------------------------------------------------------------------- */
@@ -166,10 +168,13 @@ void journal_delivered(struct journal *j, int64_t offset);
 /* ---- reading a stored reply back --------------------------------------------------------------------------------- */
 
 struct journal_reply {
+	enum method method;             /* whose: CREATE_TOKEN or REVOKE_TOKEN */
 	struct span stored;             /* as conclude made it */
 	int code;
 	const char *message;
 	const char *token_id;           /* "" when none */
+	const char *cluster;            /* the token's, by its name; "" when none */
+	unsigned char cluster_digest[32];      /* and what that name meant */
 };
 /* Is value the DONE of that key? Anything else: ERR_RETRY (compaction moved it: look the entry up anew). */
 int journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret, struct err *ret_err);

@@ -173,10 +173,14 @@ journal_read_reply(struct span value, struct arena *a, struct journal_reply *ret
 		tokend__v1__create_token_reply__pack(from->create_reply, stored);
 	else
 		tokend__v1__revoke_token_reply__pack(from->revoke_reply, stored);
+	ret->method = from->create_reply != NULL ? METHOD_CREATE_TOKEN : METHOD_REVOKE_TOKEN;
 	ret->stored = span_of(stored, bytes);
 	ret->code = status->code;
 	ret->message = (const char *)arena_copy(a, span_str(status->message)).data;
 	ret->token_id = (const char *)arena_copy(a, span_str(from->token_id)).data;
+	ret->cluster = (const char *)arena_copy(a, span_str(from->cluster)).data;
+	if (from->attempt != NULL && from->attempt->cluster_digest.len == sizeof ret->cluster_digest)
+		memcpy(ret->cluster_digest, from->attempt->cluster_digest.data, sizeof ret->cluster_digest);
 	rc = 0;
 out:
 	tokend__v1__journal_record__free_unpacked(from, NULL);
@@ -248,7 +252,7 @@ write_inventory(const struct record_written *w, Tokend__V1__JournalRecord *to, s
 	Tokend__V1__Permission *permissions = arena_alloc(a, (r->n_permissions + 1) * sizeof *permissions);
 
 	to->token_id = (char *)(uintptr_t)w->token_id;
-	to->cluster = w->attempt != NULL ? (char *)(uintptr_t)w->attempt->cluster : to->cluster;
+	to->cluster = (char *)(uintptr_t)w->cluster;
 	to->n_permissions = r->n_permissions;
 	to->permissions = arena_alloc(a, (r->n_permissions + 1) * sizeof *to->permissions);
 	for (size_t i = 0; i < r->n_permissions; i++) {

@@ -43,10 +43,11 @@ struct record_written {
 	/* DONE */
 	struct span stored;                             /* the packed reply; empty: none */
 	const char *token_id;
-	const struct request *request;                  /* with token_id: permissions and cluster, for the inventory */
+	const char *cluster;                            /* with token_id: where it lives */
+	int64_t revoked_at;                             /* and when it was deleted; 0: it was not */
+	const struct request *request;                  /* with token_id: permissions, for the inventory */
 	bool token_expires;
 	int64_t token_expires_at;
-	int64_t revoked_at;                             /* 0: none */
 };
 
 struct span record_write(const struct record_written *w, struct arena *a);

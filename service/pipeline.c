@@ -126,7 +126,7 @@ pipeline_drop_lost(struct pipeline *p, struct ticket *t)
 	pipeline_drop(p, t);
 }
 
-/* Nothing of it may be in the journal yet: then the successor finds it new. Else it goes on where this life
+/* Nothing of it may be in the journal: then the successor finds it new. Else it goes on where this life
  * leaves it. */
 static void
 hand_over_or_drop(struct pipeline *p, struct ticket *t)
@@ -205,6 +205,10 @@ begin_attempts(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 
 	while ((t = dispatch_next(p->dispatch, now_boot_ms, &retry)) != NULL) {
 		timers_clear(p->timers, t);
+		if (t->request.method == METHOD_REVOKE_TOKEN) {
+			revoke_call(p, t);
+			continue;
+		}
 		if (t->attempts.begun > 0 && authorize_request(p->authorize, t->policy, t->record.partition,
 		    &t->request, pipeline_now(), false, &t->status) != 0) {
 			dispatch_unused(p->dispatch, t);
@@ -249,14 +253,15 @@ go_on(struct pipeline *p, struct ticket *t, enum conclude_step step, uint64_t wa
 		break;
 	case CONCLUDE_RETRY:
 		metrics_add(metrics_at(METRIC_RETRIES, cluster, verdict_label(t->last_verdict)), 1);
-		log_info("conclude", "an attempt ended without a token; another follows",
+		log_info("conclude", t->job.verb == JOB_DELETE ? "a token is not deleted yet; another call follows" :
+		    "an attempt ended without a token; another follows",
 		    LOG_S("request_id", t->request.request_id), LOG_S("principal", t->principal),
-		    LOG_S("cluster", cluster), LOG_N("attempt", t->attempts.current.number),
+		    LOG_S("cluster", cluster), LOG_N("attempt", t->attempts.begun),
 		    LOG_S("verdict", verdict_label(t->last_verdict)), LOG_S("why", t->job.message),
 		    LOG_N("wait_ms", wait_ms), LOG_N("partition", t->record.partition),
 		    LOG_N("offset", t->record.offset));
 		if (t->assignment->state == ASSIGNMENT_DRAINING) {
-			answer_hand_over(p, t);
+			hand_over_or_drop(p, t);
 			break;
 		}
 		ticket_move(t, TICKET_BACKOFF);
@@ -271,7 +276,10 @@ call_returned(struct pipeline *p, struct ticket *t)
 	enum conclude_step step;
 	uint64_t wait_ms = 0;
 
-	CHAOS_POINT("post-answered");
+	if (t->job.verb == JOB_CREATE)
+		CHAOS_POINT("post-answered");
+	else
+		CHAOS_POINT("after-delete");
 	dispatch_returned(p->dispatch, t, clock_boot_ms());
 	if (t->assignment->state == ASSIGNMENT_LOST) {
 		if (t->job.verdict == VERDICT_CREATED)
@@ -279,7 +287,8 @@ call_returned(struct pipeline *p, struct ticket *t)
 		pipeline_drop(p, t);
 		return;
 	}
-	step = conclude_outcome(t, random_dice(), &wait_ms);
+	step = t->job.verb == JOB_CREATE ? conclude_outcome(t, random_dice(), &wait_ms) :
+	    conclude_deleted(t, pipeline_now(), random_dice(), &wait_ms);
 	go_on(p, t, step, wait_ms);
 }
 
@@ -352,13 +361,8 @@ answer_committed(struct pipeline *p, struct ticket *t)
 		journal_settled(t->assignment->journal, t, t->item.out[0].delivered_offset);
 	}
 	answer_settled(p, t);
-	while ((w = t->waiters) != NULL) {
-		pipeline_unwait(p, w);
-		w->stored = arena_copy(&w->arena, t->stored);
-		w->code = t->code;
-		w->status = t->status;
-		answer_again(p, w);
-	}
+	while ((w = t->waiters) != NULL)
+		recall_told(p, w, t);
 	pipeline_drop(p, t);
 }
 
@@ -464,8 +468,8 @@ static void
 end_at_deadline(struct pipeline *p, struct ticket *t)
 {
 	pipeline_unwait(p, t);
-	if (t->request.method == METHOD_GET_OUTCOME) {
-		walk_still_in_flight(p, t);
+	if (t->request.method != METHOD_CREATE_TOKEN) {
+		recall_late(p, t);
 		return;
 	}
 	if (t->state == TICKET_LOOKING) {
@@ -485,8 +489,8 @@ take_due(struct pipeline *p, uint64_t now_boot_ms)
 		bool over = pipeline_now() >= t->request.deadline;
 
 		/* A repeat whose reply is decided is told it, however late. */
-		if (t->state == TICKET_FETCHING && !(over && t->request.method == METHOD_GET_OUTCOME))
-			walk_fetch(p, t);
+		if (t->state == TICKET_FETCHING && !(over && t->request.method != METHOD_CREATE_TOKEN))
+			recall_fetch(p, t);
 		else if (over)
 			end_at_deadline(p, t);
 		else if (t->state == TICKET_BACKOFF)

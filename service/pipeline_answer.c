@@ -65,7 +65,8 @@ add_answered(struct ticket *t)
 static void
 add_reply(struct pipeline *p, struct ticket *t, const char *message, bool replayed)
 {
-	struct seal_stamp stamp = { .method = t->metadata.method, .replayed = replayed, .issued_at = pipeline_now() };
+	struct seal_stamp stamp = { .method = t->metadata.method, .replayed = replayed, .issued_at = pipeline_now(),
+	    .revoked_at = t->revoked_at };
 	struct header *headers = arena_alloc(&t->arena, REPLY_HEADERS_MOST * sizeof *headers);
 	const struct config *c = p->o.config;
 	unsigned char signature[64];
@@ -111,8 +112,9 @@ answer_outcome(struct pipeline *p, struct ticket *t, struct span box)
 void
 answer_status(struct pipeline *p, struct ticket *t)
 {
+	if (t->holder && status_row(t->status.cause)->about == ABOUT_RECORD)
+		revoke_let_go(p, t);
 	if (t->holder) {
-		assert(status_row(t->status.cause)->about == ABOUT_OUTCOME);
 		answer_outcome(p, t, span_of(NULL, 0));
 		return;
 	}
@@ -159,6 +161,8 @@ void
 answer_again(struct pipeline *p, struct ticket *t)
 {
 	t->replayed = true;
+	if (t->code == CODE_OK)
+		t->revoked_at = journal_revoked_at(t->assignment->journal, t->request.principal, t->request.request_id);
 	begin_item(t, t->record.offset);
 	add_answered(t);
 	add_reply(p, t, t->status.message, true);
@@ -259,6 +263,7 @@ answer_hand_over(struct pipeline *p, struct ticket *t)
 static void
 audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
 {
+	const char *reason = t->request.reason;         /* a RevokeToken's */
 	char digest[65], trace[33] = "";
 
 	if (t->metadata.traceparent.bytes >= 35)
@@ -269,9 +274,11 @@ audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
 	    LOG_S("method", headers_method_name(t->metadata.method)), LOG_S("code", status_code_name(t->code)),
 	    LOG_S("reason", !t->replayed && row->reason[0] != '\0' ? row->reason : NULL),
 	    LOG_S("message", t->status.message), LOG_S("cluster", t->attempts.begun > 0 ?
-	    t->attempts.current.cluster : NULL), LOG_S("token_id", t->token_id), LOG_N("attempt", t->attempts.begun),
-	    LOG_N("closed", t->attempts.n_closed), LOG_N("partition", t->record.partition),
-	    LOG_N("offset", t->record.offset), LOG_S("trace_id", trace[0] != '\0' ? trace : NULL),
+	    t->attempts.current.cluster : NULL), LOG_S("token_id", t->token_id),
+	    LOG_S("wanted_because", reason != NULL && reason[0] != '\0' ? reason : NULL),
+	    LOG_N("attempt", t->attempts.begun), LOG_N("closed", t->attempts.n_closed),
+	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset),
+	    LOG_S("trace_id", trace[0] != '\0' ? trace : NULL),
 	    LOG_S("policy", text_hex(span_of(policy_digest(p->policy), 8), digest)));
 }
 

@@ -189,33 +189,6 @@ take_journal(struct pipeline *p, struct restoration *q)
 	}
 }
 
-static void
-take_reply(struct pipeline *p, struct restoration *q)
-{
-	struct ticket *t = q->ticket;
-	struct journal_reply r;
-	struct err e = q->err;
-
-	if (t == NULL)
-		return;
-	t->asked = NULL;
-	if (!q->failed && journal_read_reply(q->value, &t->arena, &r, &e) == 0) {
-		t->stored = r.stored;
-		t->code = r.code;
-		status_set(&t->status, STATUS_CREATED, "%s", r.message);        /* only its message is used */
-		answer_again(p, t);
-		return;
-	}
-	if (walk_past_window(p, t)) {       /* the index remembers longer than the topic keeps */
-		status_set(&t->status, STATUS_PAST_WINDOW,
-		    "the request is older than what is remembered; an earlier reply may exist");
-		answer_status(p, t);
-		return;
-	}
-	log_warn("journal", "cannot read a stored reply yet", LOG_N("partition", q->partition), LOG_S("error", e.text));
-	timers_set(p->timers, t, clock_boot_ms() + duration_ms(DURATION_RESTORE_RETRY));
-}
-
 void
 hold_restored(struct pipeline *p)
 {
@@ -230,7 +203,7 @@ hold_restored(struct pipeline *p)
 		if (q->kind == RESTORE_JOURNAL)
 			take_journal(p, q);
 		else if (q->kind == RESTORE_REPLY)
-			take_reply(p, q);
+			recall_fetched(p, q);
 		else
 			orphans_read(p, q);
 		free((void *)(uintptr_t)q->value.data);

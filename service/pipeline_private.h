@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline.c (the laps, and the turn),
- * pipeline_backlog.c (who holds too much), pipeline_orphans.c (nobody's tokens), pipeline_answer.c (what is
- * written), pipeline_hold.c (assignments: restored, drained, lost). */
+/* What the pipeline's own files share: pipeline_walk.c (a record's first walk), pipeline_recall.c (what became of an
+ * earlier request), pipeline_revoke.c (a token is deleted), pipeline.c (the laps, and the turn), pipeline_backlog.c
+ * (who holds too much), pipeline_orphans.c (nobody's tokens), pipeline_answer.c (what is written), pipeline_hold.c
+ * (assignments: restored, drained, lost). */
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
 
 #include "service/pipeline.h"
 #include "service/ticket.h"
+
+struct journal_reply;
+struct policy_key;
 
 struct pipeline {
 	struct pipeline_options o;
@@ -105,12 +109,35 @@ void orphans_string(struct pipeline *p, const struct ticket *t, const char *toke
 void walk_records(struct pipeline *p);
 /* Could a partition be read further at once? */
 bool walk_more(const struct pipeline *p);
-/* Read t's stored reply back. */
-void walk_fetch(struct pipeline *p, struct ticket *t);
-/* t's own deadline passed before it could be told an outcome. */
-void walk_still_in_flight(struct pipeline *p, struct ticket *t);
-/* Is it so old that the journal may have forgotten it? */
-bool walk_past_window(const struct pipeline *p, const struct ticket *t);
+
+/* ---- pipeline_recall.c: what became of an earlier request -------------------------------------------------------- */
+
+/* A GetOutcome: tell the outcome, once there is one. key: the one that signed. */
+void recall_outcome(struct pipeline *p, struct ticket *t, const struct policy_key *key);
+/* A GetOutcome or a RevokeToken goes on to the CreateToken of its ID. */
+void recall_create(struct pipeline *p, struct ticket *t);
+/* t waits until holder is decided; or reads back the DONE of that key, now or (t waited for that) once more. */
+void recall_wait(struct pipeline *p, struct ticket *t, struct ticket *holder);
+void recall_stored(struct pipeline *p, struct ticket *t, struct span key, uint64_t key_hash);
+void recall_fetch(struct pipeline *p, struct ticket *t);
+/* What t waited for is committed; what it asked the restorer for came back. */
+void recall_told(struct pipeline *p, struct ticket *t, const struct ticket *holder);
+void recall_fetched(struct pipeline *p, struct restoration *q);
+/* The own deadline of a GetOutcome or a RevokeToken passed. */
+void recall_late(struct pipeline *p, struct ticket *t);
+/* Is a request of that deadline so old that the journal may have forgotten it? Then it is told so. */
+bool recall_is_past_window(const struct pipeline *p, int64_t deadline);
+void recall_past_window(struct pipeline *p, struct ticket *t);
+
+/* ---- pipeline_revoke.c: a token is deleted ----------------------------------------------------------------------- */
+
+void revoke_asked(struct pipeline *p, struct ticket *t, const struct policy_key *key);
+/* The CreateToken's reply is there, and committed. */
+void revoke_found(struct pipeline *p, struct ticket *t, const struct journal_reply *r);
+/* t has a permit. */
+void revoke_call(struct pipeline *p, struct ticket *t);
+/* It ends, and not with REVOKED: others may try. */
+void revoke_let_go(struct pipeline *p, struct ticket *t);
 
 /* ---- pipeline.c -------------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
 
 #include "service/authorize.h"
 #include "service/base/config.h"
-#include "service/base/durations.h"
 #include "service/base/metrics.h"
 #include "service/base/text.h"
 #include "service/conclude.h"
@@ -21,8 +20,6 @@
 #include "service/journal.h"
 #include "service/pipeline_private.h"
 #include "service/policy.h"
-#include "service/restore.h"
-#include "service/timers.h"
 #include "service/verify.h"
 #include "service/watermark.h"
 
@@ -46,37 +43,6 @@ refuse(struct pipeline *p, struct ticket *t)
 {
 	end_stray(p, t);
 	answer_status(p, t);
-}
-
-void
-walk_fetch(struct pipeline *p, struct ticket *t)
-{
-	struct restoration *q = calloc(1, sizeof *q);
-	struct journal_look look;
-	unsigned char *key;
-
-	if (q == NULL || (key = malloc(t->journal_key.bytes)) == NULL)
-		abort();
-	journal_look(t->assignment->journal, t->key_hash,
-	    t->request.method == METHOD_GET_OUTCOME ? NULL : t->fingerprint, &look);
-	memcpy(key, t->journal_key.data, t->journal_key.bytes);
-	q->kind = RESTORE_REPLY;
-	q->partition = t->assignment->partition;
-	q->offset = look.offset;
-	q->key = span_of(key, t->journal_key.bytes);
-	q->ticket = t;
-	t->asked = q;
-	restore_ask(p->restore, q);
-}
-
-static void
-wait_for(struct ticket *t, struct ticket *holder)
-{
-	ticket_move(t, TICKET_WAITING);
-	t->waits_for = holder;
-	t->line_next = holder->waiters;
-	holder->waiters = t;
-	backlog_count_waiter(t);
 }
 
 static void
@@ -120,15 +86,7 @@ admit(struct pipeline *p, struct ticket *t, bool is_new)
 	pipeline_to_line(p, t);
 }
 
-bool
-walk_past_window(const struct pipeline *p, const struct ticket *t)
-{
-	int64_t skew = (int64_t)(duration_ms(DURATION_SKEW) / 1000);
-
-	return t->request.deadline + skew <= journal_floor(p->o.config->deadline_most_ms, pipeline_now());
-}
-
-/* It verified and can be read: does the journal know it? */
+/* A CreateToken that verified and can be read: does the journal know it? */
 static void
 look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 {
@@ -142,11 +100,10 @@ look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 		refuse_reused(p, t, &look);
 		return;
 	case JOURNAL_IN_FLIGHT:
-		wait_for(t, look.holder);
+		recall_wait(p, t, look.holder);
 		return;
 	case JOURNAL_DONE:
-		ticket_move(t, TICKET_FETCHING);
-		walk_fetch(p, t);
+		recall_stored(p, t, t->journal_key, t->key_hash);
 		return;
 	case JOURNAL_BEGUN:
 		admit(p, t, false);
@@ -154,78 +111,42 @@ look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 	case JOURNAL_NEW:
 		break;
 	}
-	if (walk_past_window(p, t)) {
-		status_set(&t->status, STATUS_PAST_WINDOW,
-		    "the request is older than what is remembered; an earlier reply may exist");
-		refuse(p, t);
+	if (recall_is_past_window(p, t->request.deadline)) {
+		end_stray(p, t);
+		recall_past_window(p, t);
 	} else if (authorize_record(key, &t->request, pipeline_now(), &t->status) != 0)
 		refuse(p, t);
 	else
 		admit(p, t, true);
 }
 
-void
-walk_still_in_flight(struct pipeline *p, struct ticket *t)
-{
-	(void)status_set(&t->status, STATUS_STILL_IN_FLIGHT,
-	    "the deadline passed while request_id \"%s\" was still in flight", t->request.request_id);
-	refuse(p, t);
-}
-
-/* What became of an ID, for the principal that asked under it; to anybody else it is as if it did not exist. The
- * grants are not asked: the box, if there is one, was sealed when they were. */
-static void
-look_up_outcome(struct pipeline *p, struct ticket *t, const struct policy_key *key)
-{
-	struct journal_look look;
-
-	t->journal_key = journal_request_key(&t->arena, METHOD_CREATE_TOKEN, t->request.principal,
-	    t->request.request_id);
-	t->key_hash = journal_key_hash(t->journal_key);
-	if (authorize_record(key, &t->request, pipeline_now(), &t->status) != 0) {
-		refuse(p, t);
-		return;
-	}
-	journal_look(t->assignment->journal, t->key_hash, NULL, &look);
-	switch (look.seen) {
-	case JOURNAL_IN_FLIGHT:
-		wait_for(t, look.holder);
-		timers_set(p->timers, t, pipeline_deadline(t));
-		return;
-	case JOURNAL_DONE:
-		ticket_move(t, TICKET_FETCHING);
-		walk_fetch(p, t);
-		return;
-	case JOURNAL_BEGUN:             /* its own record is still to be read again */
-		walk_still_in_flight(p, t);
-		return;
-	default:
-		(void)status_set(&t->status, STATUS_NO_OUTCOME,
-		    "nothing is known of request_id \"%s\" for principal %s: never asked, or longer than 7 days ago",
-		    t->request.request_id, t->request.principal);
-		refuse(p, t);
-	}
-}
-
-/* Who speaks, and what is said. False: t->status refuses the record. */
+/* What is said, by the owner of the key that signed. False: t->status refuses the record. */
 static bool
-read_request(struct pipeline *p, struct ticket *t, bool outside_read, struct verification *v, bool signature_good)
+read_request(struct pipeline *p, struct ticket *t, const struct verification *v)
 {
-	if (!outside_read)
-		return false;
-	if (t->metadata.method == METHOD_REVOKE_TOKEN) {
-		status_set(&t->status, STATUS_UNKNOWN_METHOD, "%s is declared, and not built in this version",
-		    headers_method_name(t->metadata.method));
-		return false;
-	}
-	if (!signature_good)
-		return false;
 	if (decode_shape(p->o.config, t->metadata.method, t->metadata.body, t->record.key, v->key->principal,
 	    &t->arena, &t->request, &t->status) != 0)
 		return false;
 	t->verified = true;
 	t->principal = v->key->principal;
 	return true;
+}
+
+/* Each method has a way of its own from here. */
+static void
+go_by_method(struct pipeline *p, struct ticket *t, const struct policy_key *key)
+{
+	switch (t->request.method) {
+	case METHOD_GET_OUTCOME:
+		recall_outcome(p, t, key);
+		break;
+	case METHOD_REVOKE_TOKEN:
+		revoke_asked(p, t, key);
+		break;
+	default:
+		look_up(p, t, key);
+		break;
+	}
 }
 
 static void
@@ -260,14 +181,12 @@ walk(struct pipeline *p, struct ticket *t)
 		answer_dead_letter(p, t, "invalid_key");
 		return;
 	}
-	if (outside_read && !signature_good && t->metadata.method != METHOD_REVOKE_TOKEN)
+	if (outside_read && !signature_good)
 		t->status = bad_signature;
-	if (!read_request(p, t, outside_read, &v, signature_good))
-		refuse(p, t);
-	else if (t->request.method == METHOD_GET_OUTCOME)
-		look_up_outcome(p, t, v.key);
+	if (outside_read && signature_good && read_request(p, t, &v))
+		go_by_method(p, t, v.key);
 	else
-		look_up(p, t, v.key);
+		refuse(p, t);
 }
 
 /* An operator has named it: it goes to the dead letters as it came, without a look. */

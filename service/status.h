@@ -22,6 +22,7 @@ enum status_retry { RETRY_NONE = 0, RETRY_NEVER = 1, RETRY_SAME_RECORD = 2, RETR
 /* ROW(cause, code, reason, about, retry, when) */
 #define STATUSES(ROW) \
 	ROW(CREATED,              OK,                  "",                     OUTCOME, NONE,        "the token was created") \
+	ROW(REVOKED,              OK,                  "",                     OUTCOME, NONE,        "RevokeToken: the token is deleted") \
 	ROW(UNDECODABLE,          INVALID_ARGUMENT,    "INVALID_REQUEST",      RECORD,  NEW_ID,      "the value cannot be decoded, is too large, has an unknown or a duplicate field, or names another service") \
 	ROW(INVALID_FIELD,        INVALID_ARGUMENT,    "INVALID_REQUEST",      OUTCOME, NEW_ID,      "a field's value is invalid, or the cluster is unknown") \
 	ROW(INVALID_RECORD,       INVALID_ARGUMENT,    "INVALID_RECORD",       RECORD,  SAME_RECORD, "a header of ours stands twice or is malformed, or the record's key is not the request_id") \
@@ -32,12 +33,13 @@ enum status_retry { RETRY_NONE = 0, RETRY_NEVER = 1, RETRY_SAME_RECORD = 2, RETR
 	ROW(UNKNOWN_KEY,          UNAUTHENTICATED,     "UNKNOWN_KEY",          RECORD,  SAME_RECORD, "no key id, or one that the policy does not know") \
 	ROW(KEY_EXPIRED,          UNAUTHENTICATED,     "KEY_EXPIRED",          RECORD,  SAME_RECORD, "the key is not valid now") \
 	ROW(WRONG_PRINCIPAL,      PERMISSION_DENIED,   "WRONG_PRINCIPAL",      RECORD,  NEW_ID,      "the principal is not the key's owner") \
-	ROW(UNKNOWN_METHOD,       UNIMPLEMENTED,       "UNKNOWN_METHOD",       RECORD,  NEVER,       "the method is unknown, or declared and not built") \
+	ROW(UNKNOWN_METHOD,       UNIMPLEMENTED,       "UNKNOWN_METHOD",       RECORD,  NEVER,       "the method is unknown") \
 	ROW(POLICY_DENIED,        PERMISSION_DENIED,   "POLICY_DENIED",        OUTCOME, NEVER,       "the policy says no") \
 	ROW(QUOTA,                RESOURCE_EXHAUSTED,  "QUOTA",                OUTCOME, LATER,       "the principal's limit is reached") \
 	ROW(REQUEST_ID_REUSED,    ALREADY_EXISTS,      "REQUEST_ID_REUSED",    RECORD,  NEW_ID,      "the ID was used before, with other bytes") \
-	ROW(NO_OUTCOME,           NOT_FOUND,           "NO_OUTCOME",           RECORD,  NEVER,       "nothing is known of that ID") \
-	ROW(STILL_IN_FLIGHT,      DEADLINE_EXCEEDED,   "IN_FLIGHT",            RECORD,  LATER,       "still in flight, or not deleted, at this request's deadline") \
+	ROW(NO_OUTCOME,           NOT_FOUND,           "NO_OUTCOME",           RECORD,  NEVER,       "GetOutcome, RevokeToken: nothing is known of that ID, or (RevokeToken) it brought no token") \
+	ROW(STILL_IN_FLIGHT,      DEADLINE_EXCEEDED,   "IN_FLIGHT",            RECORD,  LATER,       "GetOutcome, RevokeToken: still in flight, or not deleted, at this request's deadline") \
+	ROW(TARGET_GONE,          FAILED_PRECONDITION, "TARGET_GONE",          RECORD,  NEVER,       "RevokeToken: the token's cluster is not configured any more, or its name means another one") \
 	ROW(PAST_WINDOW,          DEADLINE_EXCEEDED,   "PAST_WINDOW",          RECORD,  NEVER,       "too old to know; an earlier reply may exist") \
 	ROW(UPSTREAM_REJECTED,    INVALID_ARGUMENT,    "UPSTREAM_REJECTED",    OUTCOME, NEW_ID,      "InfluxDB refused the request itself") \
 	ROW(TARGET_NOT_FOUND,     FAILED_PRECONDITION, "TARGET_NOT_FOUND",     OUTCOME, NEVER,       "InfluxDB does not know the database, account or cluster") \

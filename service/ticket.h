@@ -172,10 +172,11 @@ struct transaction {
 enum ticket_state {
 	TICKET_READ,                    /* walking through the first rooms; never seen in between */
 	TICKET_FETCHING,                /* the restorer reads a stored reply back for it */
-	TICKET_WAITING,                 /* a repeat of one in flight, or a GetOutcome: waits for its outcome */
+	TICKET_WAITING,                 /* a repeat, a GetOutcome, a RevokeToken: waits for another's outcome */
 	TICKET_BACKOFF,                 /* waits for time to pass */
 	TICKET_QUEUED,                  /* waits for a permit */
-	TICKET_INTENT,                  /* its intent is queued or in a transaction; it holds a permit */
+	/* its intent is queued or in a transaction; it holds a permit. A RevokeToken needs none */
+	TICKET_INTENT,
 	TICKET_CALLING,                 /* a worker has its job; it holds a permit */
 	/* waits for a list of its cluster's tokens, which tells what its answer meant */
 	TICKET_LOOKING,
@@ -187,9 +188,11 @@ struct ticket {
 	/* lists */
 	struct ticket *next, *prev;     /* of its assignment */
 	struct ticket *line_next;       /* of the cluster's queue for permits, or of the holder's waiters */
-	struct ticket *waiters;         /* repeats that wait for this one */
+	struct ticket *waiters;         /* those that wait for this one's outcome; newer than it */
 	struct ticket *waits_for;       /* WAITING: its holder */
 	struct restoration *asked;      /* FETCHING: what the restorer was asked; NULL: between two tries */
+	struct span earlier_key;        /* FETCHING: whose DONE is read back, and the key's hash */
+	uint64_t earlier_hash;
 	int timer;                      /* place in the timers' heap; -1: none */
 	uint64_t due_boot_ms;
 
@@ -219,8 +222,8 @@ struct ticket {
 	struct status status;           /* what it is told */
 	struct span stored;             /* the reply as it is journaled */
 	int code;                       /* of the reply that is published */
-	const char *token_id;           /* the delivered one; NULL: none */
-	int64_t revoked_at;             /* when it was deleted by a RevokeToken, Unix seconds; 0: it was not */
+	const char *token_id;           /* the delivered one, or the one that a RevokeToken is about; NULL: none */
+	int64_t revoked_at;             /* of the token it tells of, Unix seconds; 0: not, as far as is committed */
 	bool replayed;                  /* it tells an earlier outcome again */
 	bool handing_over;              /* its item writes no answer: the successor goes on */
 	size_t counted_bytes;           /* what it weighs against the bound on all tickets */

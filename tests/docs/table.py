@@ -109,6 +109,7 @@ STATUS_H = "service/status.h"
 
 ADVICE = {
     "CREATED": "open the box, compare its context, store the token",
+    "REVOKED": "forget the token",
     "UNDECODABLE": "mend what the message names; an unknown field means that the service is older than your client",
     "INVALID_FIELD": "mend the field that `field` names, then a new ID",
     "INVALID_RECORD": "mend the header or the key that the message names; send the same signed bytes",
@@ -119,12 +120,14 @@ ADVICE = {
     "UNKNOWN_KEY": "have the key registered in the policy, or mend `tokend-key-id`; then the same record",
     "KEY_EXPIRED": "the same bytes signed with a valid key; meanwhile renew the key in the policy",
     "WRONG_PRINCIPAL": "put the owner of the signing key into `principal`; find out who sent this before",
-    "UNKNOWN_METHOD": "use CreateToken; see [Not built yet](#not-built-yet)",
+    "UNKNOWN_METHOD": "use one of the contract's methods",
     "POLICY_DENIED": "ask for less, or ask the operator for a grant; the message names the nearest one",
     "QUOTA": "wait for the next minute or UTC day, then a new ID",
     "REQUEST_ID_REUSED": "send the first bytes, if you have them; else a new ID, once you know the old is not yours",
-    "NO_OUTCOME": "nothing was asked under that ID within 7 days, or by another principal",
+    "NO_OUTCOME": "nothing was asked under that ID within 7 days, or by another principal; a token that is older is "
+    "the operator's to revoke, by its ID",
     "STILL_IN_FLIGHT": "ask again later, in new bytes under the same ID",
+    "TARGET_GONE": "tell the operator the token's ID: it is deleted at InfluxDB",
     "PAST_WINDOW": "look in your own store and in InfluxDB for a token of this ID before you ask under a new one",
     "UPSTREAM_REJECTED": "mend what InfluxDB's sentence, quoted in the message, complains of; then a new ID",
     "TARGET_NOT_FOUND": "create the database first, or mend its name or the target",

@@ -14,6 +14,7 @@ import time
 import uuid
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from google.protobuf.message import DecodeError
 from nacl.exceptions import CryptoError
 from nacl.public import SealedBox
 
@@ -79,6 +80,11 @@ def read_topic(kafka, topic):
     return read_topics(kafka, [topic])[topic]
 
 
+def key_of(kind, principal, request_id):
+    """The journal's key of a request's own life."""
+    return f"{kind}{len(principal)}:{principal},{len(request_id)}:{request_id}".encode()
+
+
 @dataclasses.dataclass
 class Entry:
     """One committed journal record."""
@@ -91,8 +97,13 @@ class Entry:
 
     @property
     def own(self):
-        """Of a request's own life, not an answer under its place."""
+        """Of a CreateToken's own life, not an answer under its place."""
         return self.key.startswith(b"C")
+
+    @property
+    def revocation(self):
+        """Of a RevokeToken's own life."""
+        return self.key.startswith(b"R")
 
     @property
     def closed(self):
@@ -119,6 +130,8 @@ class Audit:
         self.wrong = []
         self.tokens = {t["id"]: t for t in truth["tokens"]}
         self.delivered = {}  # token id -> the attempt that its reply's DONE names
+        self.revoke_asked = self.who_asked_to_revoke()  # {(principal, request ID)}
+        self.revocations = {}  # (principal, request ID) -> RevokeTokenReply, of those that were told so
         self.closed = {}  # attempt -> Attempt, over all committed records
         self.done_of = collections.defaultdict(list)  # token id -> the DONE that name it
         for e in self.journal:
@@ -143,6 +156,7 @@ class Audit:
     def look(self):
         """Everything is held against the promise; what is wrong stands in self.wrong, by invariant."""
         self.one_answer_each()
+        self.one_revocation_each()
         self.one_outcome_each()
         self.watermark()
         self.journal_in_order()
@@ -189,6 +203,63 @@ class Audit:
                 f"record {place}: {bad[place]} without a valid key or skipped, {dead[place]} dead letters",
             )
 
+    # ---- I2, I3 of what is revoked -----------------------------------------------------------------------------------
+
+    def who_asked_to_revoke(self):
+        """Whoever can be read: a forged one is refused, and what it names stays alive unless another asked."""
+        asked = set()
+        for m in self.requests:
+            if method_of_record(m) != "RevokeToken":
+                continue
+            try:
+                request = pb.RevokeTokenRequest.FromString(unframed(m.value()))
+            except DecodeError:
+                continue
+            asked.add((request.principal, request.request_id))
+        return asked
+
+    def one_revocation_each(self):
+        """Once decided, the same for all that ask: which token, since when. Its one DONE says so, and it is dead."""
+        told = collections.defaultdict(list)
+        for m in self.replies:
+            if method_of_record(m) == "RevokeToken":
+                reply = pb.RevokeTokenReply.FromString(unframed(m.value()))
+                if reply.status.code == 0:
+                    told[reply.principal, reply.request_id].append(reply)
+                else:
+                    self.that(reply.status.about != OUTCOME, "I2", f"{reply.request_id}: a revocation fails for good")
+        written = collections.defaultdict(list)
+        for e in self.journal:
+            if e.revocation:
+                written[e.key].append((e.record.token_id, e.record.revoked_at))
+        for who, replies in told.items():
+            self.revocations[who] = replies[0]
+            self.that(who in self.revoke_asked, "I3", f"{who}: a revocation that nobody asked for")
+            said = {(r.token_id, r.revoked_at.seconds) for r in replies}
+            fresh = sum(not r.replayed for r in replies)
+            self.that(len(said) == 1 and fresh == 1, "I2", f"{who}: {fresh} fresh revocations, told {said}")
+            done = written.pop(key_of("R", *who), [])
+            self.that(done == list(said), "I2", f"{who}: the journal has the revocations {done}, replies tell {said}")
+            token = self.tokens.get(replies[0].token_id)
+            self.that(
+                token is not None and token["revokedAt"] is not None,
+                "I3",
+                f"{who}: token {replies[0].token_id} is said to be deleted, and lives",
+            )
+        self.that(not written, "I2", f"revocations in the journal of which nobody was told: {dict(written)}")
+
+    def tells_its_revocation(self, principal, reply, token_id):
+        """A reply that tells of a token knows whether it was revoked, or was written before that was decided."""
+        of = self.revocations.get((principal, reply.request_id))
+        if of is not None:
+            self.that(of.token_id == token_id, "I3", f"{reply.request_id}: {of.token_id} was deleted for {token_id}")
+        if reply.HasField("revoked_at"):
+            self.that(
+                of is not None and of.revoked_at == reply.revoked_at,
+                "I2",
+                f"{reply.request_id}: revoked_at {reply.revoked_at.seconds} is not the revocation's",
+            )
+
     # ---- I2 --------------------------------------------------------------------------------------------------------
 
     def one_outcome_each(self):
@@ -229,10 +300,10 @@ class Audit:
                 cores.add(core.SerializeToString(deterministic=True))
             self.that(len(cores) == 1, "I2", f"{request_id} of {principal}: {len(cores)} different outcomes")
             if replies[0].status.code == 0:
-                self.deliver(principal, replies[0])
+                self.deliver(principal, replies[0], replies)
 
-    def deliver(self, principal, reply):
-        """Its token: openable, alive, and what the truth says; its DONE names it."""
+    def deliver(self, principal, reply, replies):
+        """Its token: openable, alive unless its owner wanted it dead, and what the truth says; its DONE names it."""
         owner = self.principals.get(principal)
         try:
             secret = pb.TokenSecret.FromString(SealedBox(owner.box_key).decrypt(reply.sealed_token))
@@ -246,8 +317,13 @@ class Audit:
             self.that(token is not None, "I3", f"{reply.request_id}: the API never made token {secret.token_id}")
             return
         asked = [("*" if p.all_databases else p.database, pb.Action.Name(p.action).lower()) for p in secret.permissions]
-        dead = token["revokedAt"] is not None and secret.token_id not in self.revoked
-        self.that(not dead, "I3", f"{reply.request_id}: its token {secret.token_id} is dead")
+        self.that(
+            token["revokedAt"] is None or (principal, reply.request_id) in self.revoke_asked,
+            "I3",
+            f"{reply.request_id}: its token {secret.token_id} is dead, and its owner did not ask for that",
+        )
+        for each in replies:
+            self.tells_its_revocation(principal, each, secret.token_id)
         self.that(
             token["accessToken"] == secret.access_token, "I3", f"{reply.request_id}: the string is not the token's"
         )
@@ -310,7 +386,9 @@ class Audit:
         for p, seen in ids.items():
             self.that(len(seen) == 1, "I12", f"journal {p} has {len(seen)} ids")
         done = collections.Counter(
-            (e.partition, e.key) for e in self.journal if e.own and e.record.state == journal_pb.DONE
+            (e.partition, e.key)
+            for e in self.journal
+            if (e.own or e.revocation) and e.record.state == journal_pb.DONE
         )
         for key, n in done.items():
             self.that(n == 1, "I2", f"{key}: {n} DONE")

@@ -10,6 +10,7 @@ NONE, NEVER, SAME_RECORD, NEW_ID, LATER = pb.RETRY_UNSPECIFIED, pb.NEVER, pb.SAM
 
 SAYS = {
     "CREATED": (0, "", OUTCOME, NONE),
+    "REVOKED": (0, "", OUTCOME, NONE),
     "UNDECODABLE": (3, "INVALID_REQUEST", RECORD, NEW_ID),
     "INVALID_FIELD": (3, "INVALID_REQUEST", OUTCOME, NEW_ID),
     "INVALID_RECORD": (3, "INVALID_RECORD", RECORD, SAME_RECORD),
@@ -26,6 +27,7 @@ SAYS = {
     "REQUEST_ID_REUSED": (6, "REQUEST_ID_REUSED", RECORD, NEW_ID),
     "NO_OUTCOME": (5, "NO_OUTCOME", RECORD, NEVER),
     "STILL_IN_FLIGHT": (4, "IN_FLIGHT", RECORD, LATER),
+    "TARGET_GONE": (9, "TARGET_GONE", RECORD, NEVER),
     "PAST_WINDOW": (4, "PAST_WINDOW", RECORD, NEVER),
     "UPSTREAM_REJECTED": (3, "UPSTREAM_REJECTED", OUTCOME, NEW_ID),
     "TARGET_NOT_FOUND": (9, "TARGET_NOT_FOUND", OUTCOME, NEVER),
@@ -52,7 +54,9 @@ def check(reply, cause, *words, details=None, replayed=False):
     assert headers["grpc-status"] == b"%d" % status.code
     assert unquote(headers["grpc-message"].decode("ascii")) == status.message
     assert reply.message.replayed == replayed
-    assert bool(getattr(reply.message, "sealed_token", b"")) == (status.code == 0)
+    # What comes with OK, and with nothing else: a box, or which token is gone since when.
+    brought = ["sealed_token"] if hasattr(reply.message, "sealed_token") else ["token_id", "revoked_at"]
+    assert [f.name for f, _ in reply.message.ListFields() if f.name in brought] == (brought if status.code == 0 else [])
     assert reply.message.principal or status.about == RECORD
     return reply
 

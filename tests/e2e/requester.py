@@ -307,10 +307,10 @@ class Requester:
             setattr(m, name, value)
         return self.sign("CreateToken", m)
 
-    def other(self, method, request_id, life_s=None):
-        """A GetOutcome or a RevokeToken."""
+    def other(self, method, request_id, life_s=None, **fields):
+        """A GetOutcome or a RevokeToken; fields are the message's own."""
         m = {"GetOutcome": pb.GetOutcomeRequest, "RevokeToken": pb.RevokeTokenRequest}[method](
-            request_id=request_id, principal=self.me.name, service_id=self.service_id
+            request_id=request_id, principal=self.me.name, service_id=self.service_id, **fields
         )
         m.issued_at.seconds = int(time.time())
         if life_s is not None:

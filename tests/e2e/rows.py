@@ -22,7 +22,6 @@ sys.path.insert(0, str(ROOT / "tests" / "docs"))
 
 import table  # noqa: E402
 
-NOT_ASKED = {"deleted"}  # by nobody yet
 # What cannot be brought about from outside within the moment that it takes: (file, its test).
 PROVEN_BELOW = {("not_sent", "the lease is over"): ("tests/unit/test_pool.c", "a_lease_that_is_over_sends_nothing")}
 HEADING = "## What a result means"
