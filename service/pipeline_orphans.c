@@ -262,10 +262,11 @@ orphans_string(struct pipeline *p, const struct ticket *t, const char *token_id,
 {
 	const struct evidence e = { .token_id = token_id, .string = true, .lost = true, .uncommitted = uncommitted };
 	const enum evidence_clause clause = evidence_may_delete(&e);
-	const char *cluster = p->o.config->clusters[t->request.cluster].name;
+	const char *cluster;
 
 	if (token_id == NULL || t->request.method != METHOD_CREATE_TOKEN)
-		return;
+		return;                 /* nothing was created, and perhaps no cluster was ever named */
+	cluster = p->o.config->clusters[t->request.cluster].name;
 	metrics_add(metrics_at(METRIC_LOST_STRINGS, cluster, NULL), 1);
 	log_warn("sweep", "a token cannot be delivered any more: its partition is lost", LOG_S("cluster", cluster),
 	    LOG_S("token_id", token_id), LOG_S("clause", evidence_label(clause)),
