@@ -65,7 +65,7 @@ TSAN_OBJ := $(if $(filter tsan,$(FLAVOUR)),$B/tests/tsan.o)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-.PHONY: help deps all units naive fuzzers demo test chaos fuzz fuzz-coverage fuzz-planted test-unit install \
+.PHONY: help deps all units naive fuzzers demo test chaos model fuzz fuzz-coverage fuzz-planted test-unit install \
 	clean lint lint-walls lint-lines lint-scripts lint-cppcheck
 .DEFAULT_GOAL := all
 .SECONDARY: $(FUZZ_OBJ)
@@ -86,6 +86,9 @@ demo: ## see tokens requested, minted, sealed and opened (KEEP=1 leaves it runni
 test: ## prove it: units, sandbox, a real Kafka; sanitizers too
 	@tests/deps.sh build test fuzz lint
 	@tests/run
+
+model: ## explore the protocol's models at large bounds (WHAT=road: that one alone)
+	@tests/model/run --exhaustive --jobs $(or $(JOBS),2) $(WHAT)
 
 fuzz: ## let the fuzzers look for SECONDS=60 each (TARGET=decode: that one alone)
 	@tests/deps.sh build fuzz
