@@ -39,7 +39,7 @@ uint64_t lists_flush(struct lists *l, uint64_t now_boot_ms);
  * until NULL. When the job looked for something, it has all live tokens of the last days that bear this service's
  * marker. The caller gives it to pool_return. */
 enum lists_for { LISTS_BREAKER, LISTS_TICKETS, LISTS_SWEEP };
-enum lists_for lists_returned(struct lists *l, struct job *list);
+enum lists_for lists_returned(struct lists *l, struct job *job);
 struct ticket *lists_served(struct lists *l, struct job *list);
 
 #endif

@@ -138,7 +138,7 @@ ADVICE = {
     "UPSTREAM_THROTTLED": "ask for fewer tokens at once; later, with a new ID",
     "UPSTREAM_UNREACHABLE": "later, with a new ID",
     "NOT_STARTED": "later, with a new ID; a longer `deadline` outlasts a longer outage",
-    "UPSTREAM_AMBIGUOUS": "later, with a new ID; the operator deletes what the attempts may have left",
+    "UPSTREAM_AMBIGUOUS": "later, with a new ID; what the attempts may have left is deleted",
     "INTERNAL": "tell the operator the request ID; the service's log has the reason",
 }
 
@@ -264,6 +264,12 @@ def durations_table():
     return table(("name", "how long", "meaning"), [(code(n), duration(ms), m) for n, (ms, m) in durations().items()])
 
 
+def evidence_table():
+    effects = {"DELETE": "deleted", "KEEP": "kept"}
+    clauses = rows("service/evidence.h", "EVIDENCE_CLAUSES")
+    return table(("clause", "then", "because"), [(code(lb), effects[e], why) for _, e, lb, why in clauses])
+
+
 HEADERS, VALUES, TEXT = "service/headers.h", "service/decode_values.c", "service/base/text.c"
 
 
@@ -374,6 +380,7 @@ BLOCKS = {
     "metrics": metrics_table,
     "told durations": told_durations_table,
     "durations": durations_table,
+    "evidence": evidence_table,
     "limits": limits_table,
     "commands": commands_table,
     "topics": topics_table,

@@ -6,6 +6,7 @@ Each case has a cluster of its own, and so lists of its own. All begin with the 
 are through. A twin is known by its attempt's window, which is half a minute: those cases take that long.
 """
 
+import signal
 import time
 import uuid
 
@@ -20,7 +21,7 @@ CLUSTERS = ["soon", "slow-gateway", "doubled", "doubled-late", "lagging", "list-
 DELETED, KEPT_IT = "an orphan was deleted", "an orphan could not be deleted; it is in the next list again"
 SWEPT, BLIND = "a cluster was swept", "a cluster's tokens could not be listed; orphans are looked for later"
 AGAIN = "an attempt ended without a token; another follows"
-INTERVAL_S, WINDOW_S, DAY_S = 5, 30, 86400
+INTERVAL_S, CALL_S, WINDOW_S, DAY_S = 5, 15, 30, 86400
 CUT = {"fault": "cut", "at": "body", "commit": True}
 
 
@@ -274,3 +275,25 @@ def test_an_idle_cluster_whose_breaker_is_open_is_swept(world):
     assert t.metric('tokend_breaker_open{cluster="prod"') == 1 and len(alive(world, "prod")) == 5
     world.sandbox.no_more_faults()
     until("none is left", lambda: not alive(world, "prod"))
+
+
+@pytest.mark.real
+def test_a_string_whose_partition_was_lost_is_no_longer_wanted(world):
+    """The process is stopped while its call is answered, for longer than its session and not as long as a call may
+    take. It reads the string, which it may deliver no more, and deletes the token without waiting for a list."""
+    a, r = world.tokend("a"), world.requester()
+    check(r.ask(r.create("before")), "CREATED")
+    world.sandbox.fault({"description": "late-string", "fault": "delay", "delay_ms": 1000})
+    request = r.create("late-string")
+    r.send(request)
+    world.sandbox.wait_posts("late-string", 1)
+    a.signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    b = world.tokend("b", wait=world.partitions)
+    a.signal(signal.SIGCONT)
+    assert time.monotonic() - begun < CALL_S - 1, "too late to see it"
+    (line,) = a.wait_said(DELETED, clause="string")
+    lost, other = (p["token_id"] for p in world.sandbox.wait_posts("late-string", 2))
+    reply = check(r.wait(request), "CREATED")
+    assert (line["token_id"], reply.secret.token_id) == (lost, other) and other in alive(world, "prod")
+    assert lost not in alive(world, "prod") and not b.said(DELETED, clause="string")
