@@ -39,7 +39,8 @@ void
 answer_status(struct pipeline *of, struct ticket *t)
 {
 	assert_ptr_equal(of, &p);
-	assert_int_equal(t->status.cause, STATUS_UPSTREAM_BACKLOG);
+	assert_int_equal(t->status.cause, t->request.method == METHOD_REVOKE_TOKEN ? STATUS_STILL_IN_FLIGHT :
+	    STATUS_UPSTREAM_BACKLOG);
 	assert_int_equal(t->timer, -1);
 	assert_false(t->counted);
 	ticket_move(t, TICKET_ANSWERING);
@@ -232,6 +233,47 @@ test_a_partition_that_is_asked_back_is_left_alone(void **state)
 	assert_int_equal(answered, 0);
 }
 
+/* RevokeTokens hold tickets as others do: too many of them are told so, of their records alone. */
+static void
+test_revocations_are_shed_too(void **state)
+{
+	(void)state;
+	for (int i = 0; i < PENDING; i++)
+		waits(&assignments[0], DEAD, TICKET_QUEUED)->request.method = METHOD_REVOKE_TOKEN;
+	backlog_shed(&p, LATER);
+	assert_int_equal(answered, PENDING - HALF);
+	assert_int_equal(assignments[0].of_cluster[DEAD].tickets, HALF);
+}
+
+/* A cluster that is shut makes no more tokens, and deletes those it made: a DELETE passes by the POSTs that wait. */
+static void
+test_a_shut_cluster_deletes(void **state)
+{
+	struct ticket *first = waits(&assignments[0], ALIVE, TICKET_QUEUED), *revoke, *last;
+	uint64_t retry;
+
+	(void)state;
+	revoke = waits(&assignments[0], ALIVE, TICKET_QUEUED);
+	revoke->request.method = METHOD_REVOKE_TOKEN;
+	last = waits(&assignments[0], ALIVE, TICKET_QUEUED);
+	dispatch_shut(p.dispatch, ALIVE);
+	assert_ptr_equal(dispatch_next(p.dispatch, LATER, &retry), revoke);
+	assert_null(dispatch_next(p.dispatch, LATER, &retry));
+	assert_ptr_equal(first->line_next, last);
+}
+
+/* And its breaker is tried for a DELETE, which nobody else would get it closed for. */
+static void
+test_a_shut_cluster_is_tried_for_a_delete(void **state)
+{
+	(void)state;
+	dispatch_shut(p.dispatch, DEAD);
+	waits(&assignments[0], DEAD, TICKET_QUEUED);
+	assert_false(dispatch_probe(p.dispatch, DEAD, false, LATER + 1000000));
+	waits(&assignments[0], DEAD, TICKET_QUEUED)->request.method = METHOD_REVOKE_TOKEN;
+	assert_true(dispatch_probe(p.dispatch, DEAD, false, LATER + 1000000));
+}
+
 /* What was answered is not in the line any more. */
 static void
 test_who_is_answered_gets_no_permit(void **state)
@@ -359,6 +401,9 @@ main(void)
 		TEST(test_a_burst_after_an_outage_is_not_shed_unheard),
 		TEST(test_half_of_all_bytes),
 		TEST(test_repeats_count_with_what_they_wait_for),
+		TEST(test_revocations_are_shed_too),
+		TEST(test_a_shut_cluster_deletes),
+		TEST(test_a_shut_cluster_is_tried_for_a_delete),
 		TEST(test_who_is_answered_gets_no_permit),
 	};
 

@@ -307,6 +307,82 @@ test_reply(void **state)
 	ticket_free(t);
 }
 
+static struct ticket *
+revoking(void)
+{
+	struct ticket *t = fresh();
+
+	t->request.method = t->metadata.method = METHOD_REVOKE_TOKEN;
+	t->token_id = "the-token";
+	t->attempts.begun = 2;
+	return t;
+}
+
+/* A DELETE can do no harm: nothing but success ends it before its deadline, and no attempt is closed by it. */
+static void
+test_a_delete_ends_with_success_only(void **state)
+{
+	(void)state;
+	for (int v = 0; v < VERDICT_COUNT; v++) {
+		struct ticket *t = revoking();
+		uint64_t wait = 0;
+
+		t->job.verdict = (enum verdict)v;
+		t->job.retry_after_ms = 3000;
+		if (v == VERDICT_DELETED) {
+			assert_int_equal(conclude_deleted(t, 1700000000, UINT32_MAX, &wait), CONCLUDE_END);
+			assert_int_equal(t->status.cause, STATUS_REVOKED);
+			assert_int_equal(t->revoked_at, 1700000000);
+		} else {
+			assert_int_equal(conclude_deleted(t, 1700000000, UINT32_MAX, &wait), CONCLUDE_RETRY);
+			assert_true(wait >= 3000);
+			assert_int_equal(t->revoked_at, 0);
+			assert_int_equal(t->last_verdict, v);
+		}
+		assert_int_equal(t->attempts.n_closed, 0);
+		ticket_free(t);
+	}
+}
+
+static void
+test_what_a_revocation_is_told(void **state)
+{
+	struct ticket *t = revoking();
+	Tokend__V1__RevokeTokenReply *r;
+	uint64_t wait;
+
+	(void)state;
+	conclude_unrevoked(t);
+	assert_int_equal(t->status.cause, STATUS_STILL_IN_FLIGHT);
+	assert_non_null(strstr(t->status.message, "the-token"));
+	assert_null(strstr(t->status.message, "the last answer"));
+	t->job.verdict = VERDICT_REJECTED;
+	strcpy(t->job.message, "400: no");
+	conclude_deleted(t, 1, 0, &wait);
+	conclude_unrevoked(t);
+	assert_non_null(strstr(t->status.message, "the last answer: 400: no"));
+	conclude_reply(t, span_of(NULL, 0));
+	r = tokend__v1__revoke_token_reply__unpack(NULL, t->stored.bytes, t->stored.data);
+	assert_string_equal(r->token_id, "");
+	assert_int_equal(r->status->about, TOKEND__V1__ABOUT__RECORD);
+	tokend__v1__revoke_token_reply__free_unpacked(r, NULL);
+
+	conclude_backlog(t, "dead");
+	assert_int_equal(status_row(t->status.cause)->about, ABOUT_RECORD);
+	assert_int_equal(status_row(t->status.cause)->retry, RETRY_LATER);
+
+	t->job.verdict = VERDICT_DELETED;
+	conclude_deleted(t, 1700000000, 0, &wait);
+	conclude_reply(t, span_of(NULL, 0));
+	r = tokend__v1__revoke_token_reply__unpack(NULL, t->stored.bytes, t->stored.data);
+	assert_string_equal(r->token_id, "the-token");
+	assert_int_equal(r->attempts, 2);
+	assert_int_equal(r->status->about, TOKEND__V1__ABOUT__OUTCOME);
+	assert_null(r->revoked_at);     /* stamped with each publication */
+	tokend__v1__revoke_token_reply__free_unpacked(r, NULL);
+	ticket_free(t);
+}
+
 int
 main(void)
 {
@@ -323,6 +399,8 @@ main(void)
 		cmocka_unit_test(test_no_time_for_a_list),
 		cmocka_unit_test(test_a_backlog_says_what_the_cluster_said),
 		cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_a_delete_ends_with_success_only),
+		cmocka_unit_test(test_what_a_revocation_is_told),
 	};
 
 	return cmocka_run_group_tests_name("conclude", tests, NULL, NULL);

@@ -60,6 +60,7 @@ begin(struct ticket *t)
 	t->attempts.current = (struct attempt){ .number = ++t->attempts.begun, .cluster = "main",
 	    .not_before_ms = 1000, .not_after_ms = 31000 };
 	memset(t->attempts.current.uuid, (int)t->attempts.begun, ATTEMPT_UUID_BYTES);
+	memcpy(t->attempts.current.cluster_digest, clusters[0].digest, sizeof clusters[0].digest);
 }
 
 static void
@@ -230,8 +231,85 @@ test_done_is_replayed(void **state)
 	assert_int_equal(read.code, 7);
 	assert_string_equal(read.message, "no");
 	assert_string_equal(read.token_id, "id");
+	/* Where the token is, for whoever deletes it: by what the cluster's name meant. */
+	assert_int_equal(read.method, METHOD_CREATE_TOKEN);
+	assert_string_equal(read.cluster, "main");
+	assert_memory_equal(read.cluster_digest, t->attempts.current.cluster_digest, 32);
 	ticket_free(t);
 	ticket_free(repeat);
+	journal_free(j);
+	journal_free(next);
+}
+
+/* A RevokeToken that is the request's own: it is about that ID's token. */
+static struct ticket *
+revocation(const char *id, int64_t offset, unsigned char tag)
+{
+	struct ticket *t = request(id, offset, tag);
+
+	t->request.method = METHOD_REVOKE_TOKEN;
+	t->journal_key = journal_request_key(&t->arena, METHOD_REVOKE_TOKEN, "telemetry", id);
+	t->key_hash = journal_key_hash(t->journal_key);
+	t->token_id = "id";
+	t->attempts.begun = 1;
+	t->attempts.current.cluster = "main";
+	t->revoked_at = 1700000000;
+	return t;
+}
+
+/* Its DONE lies beside the CreateToken's, names no attempt, and is known to replies from its commit on, in the next
+ * life, too. */
+static void
+test_a_revocation_is_remembered(void **state)
+{
+	struct journal *j = open_empty(), *next = journal_new(PARTITION, &config, 0);
+	struct ticket *t = request("r", 5, 1), *revoke = revocation("r", 6, 2);
+	Tokend__V1__Status status = TOKEND__V1__STATUS__INIT;
+	Tokend__V1__RevokeTokenReply reply = TOKEND__V1__REVOKE_TOKEN_REPLY__INIT;
+	Tokend__V1__JournalRecord *written;
+	unsigned char stored[256];
+	struct journal_reply read;
+	struct span done;
+	struct err e;
+	uint64_t seq;
+	int64_t start;
+
+	(void)state;
+	status.message = "revoked";
+	reply.status = &status;
+	reply.request_id = "r";
+	reply.token_id = "id";
+	journal_admit(j, t);
+	journal_settled(j, t, 30);
+	journal_admit(j, revoke);
+	assert_int_equal(seen(j, t), JOURNAL_DONE);
+	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 0);
+	journal_forget(j, revoke);
+	assert_int_equal(seen(j, revoke), JOURNAL_NEW);
+	journal_admit(j, revoke);
+	revoke->stored = span_of(stored, tokend__v1__revoke_token_reply__pack(&reply, stored));
+	done = journal_done(j, revoke, &revoke->arena, &seq);
+	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 0);
+	journal_settled(j, revoke, 40);
+	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 1700000000);
+	assert_int_equal(journal_revoked_at(j, "billing", "r"), 0);
+
+	written = tokend__v1__journal_record__unpack(NULL, done.bytes, done.data);
+	assert_non_null(written);
+	assert_null(written->attempt);
+	assert_string_equal(written->token_id, "id");
+	assert_string_equal(written->cluster, "main");
+	assert_int_equal(written->revoked_at, 1700000000);
+	tokend__v1__journal_record__free_unpacked(written, NULL);
+
+	remember(next, revoke->journal_key, done, 40);
+	assert_int_equal(journal_open(next, &nothing, &start, &e), 0);
+	assert_int_equal(journal_revoked_at(next, "telemetry", "r"), 1700000000);
+	assert_int_equal(journal_read_reply(done, &t->arena, &read, &e), 0);
+	assert_int_equal(read.method, METHOD_REVOKE_TOKEN);
+	assert_true(span_equal(read.stored, revoke->stored));
+	ticket_free(t);
+	ticket_free(revoke);
 	journal_free(j);
 	journal_free(next);
 }
@@ -461,6 +539,7 @@ main(void)
 		cmocka_unit_test(test_keys), cmocka_unit_test(test_one_life),
 		    cmocka_unit_test(test_open_intent_is_taken_over),
 		cmocka_unit_test(test_hand_over_leaves_nothing_open), cmocka_unit_test(test_done_is_replayed),
+		    cmocka_unit_test(test_a_revocation_is_remembered),
 		    cmocka_unit_test(test_strays),
 		cmocka_unit_test(test_went_backwards), cmocka_unit_test(test_another_journal),
 		    cmocka_unit_test(test_unreadable_records),
