@@ -438,7 +438,9 @@ journal_revoked_at(const struct journal *j, const char *principal, const char *r
 	    journal_key_hash(journal_request_key(&a, METHOD_REVOKE_TOKEN, principal, request_id)));
 
 	arena_free(&a);
-	return e != NULL && e->state == INDEX_DONE ? e->last_not_after : 0;
+	if (e == NULL)
+		return 0;
+	return e->state == INDEX_DONE ? e->last_not_after : e->state == INDEX_IN_FLIGHT ? e->at.holder->revoked_at : 0;
 }
 
 int64_t

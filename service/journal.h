@@ -118,8 +118,8 @@ struct journal_cluster {
 /* From journal_open on; good until the next call for this journal. */
 size_t journal_clusters(const struct journal *j, const struct journal_cluster **ret);
 
-/* When the token of that CreateToken was deleted by a RevokeToken whose DONE is committed (Unix seconds); 0: it was
- * not. */
+/* When the token of that CreateToken was deleted by a RevokeToken (Unix seconds); 0: it was not. Its DONE may still be
+ * queued: what is queued after it is never committed before it. */
 int64_t journal_revoked_at(const struct journal *j, const char *principal, const char *request_id);
 
 /* ---- the floor --------------------------------------------------------------------------------------------------- */

@@ -161,6 +161,8 @@ void
 answer_again(struct pipeline *p, struct ticket *t)
 {
 	t->replayed = true;
+	/* Whoever was told of a revocation hears of it in each later reply: that one may be committed already, and
+	 * this process still be waiting for the word. */
 	if (t->code == CODE_OK)
 		t->revoked_at = journal_revoked_at(t->assignment->journal, t->request.principal, t->request.request_id);
 	begin_item(t, t->record.offset);

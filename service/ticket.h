@@ -223,7 +223,7 @@ struct ticket {
 	struct span stored;             /* the reply as it is journaled */
 	int code;                       /* of the reply that is published */
 	const char *token_id;           /* the delivered one, or the one that a RevokeToken is about; NULL: none */
-	int64_t revoked_at;             /* of the token it tells of, Unix seconds; 0: not, as far as is committed */
+	int64_t revoked_at;             /* of the token it tells of, Unix seconds; 0: it was not */
 	bool replayed;                  /* it tells an earlier outcome again */
 	bool handing_over;              /* its item writes no answer: the successor goes on */
 	size_t counted_bytes;           /* what it weighs against the bound on all tickets */

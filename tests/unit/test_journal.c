@@ -253,12 +253,11 @@ revocation(const char *id, int64_t offset, unsigned char tag)
 	t->token_id = "id";
 	t->attempts.begun = 1;
 	t->attempts.current.cluster = "main";
-	t->revoked_at = 1700000000;
 	return t;
 }
 
-/* Its DONE lies beside the CreateToken's, names no attempt, and is known to replies from its commit on, in the next
- * life, too. */
+/* Its DONE lies beside the CreateToken's, names no attempt, and is known to all replies that come after it, in the
+ * next life, too. */
 static void
 test_a_revocation_is_remembered(void **state)
 {
@@ -287,9 +286,11 @@ test_a_revocation_is_remembered(void **state)
 	journal_forget(j, revoke);
 	assert_int_equal(seen(j, revoke), JOURNAL_NEW);
 	journal_admit(j, revoke);
+	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 0);
+	revoke->revoked_at = 1700000000;
 	revoke->stored = span_of(stored, tokend__v1__revoke_token_reply__pack(&reply, stored));
 	done = journal_done(j, revoke, &revoke->arena, &seq);
-	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 0);
+	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 1700000000);
 	journal_settled(j, revoke, 40);
 	assert_int_equal(journal_revoked_at(j, "telemetry", "r"), 1700000000);
 	assert_int_equal(journal_revoked_at(j, "billing", "r"), 0);
