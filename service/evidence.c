@@ -75,7 +75,7 @@ inside_window(const struct evidence *e)
 	int64_t most_ms = (int64_t)duration_ms(DURATION_SKEW), skew_ms = e->skew_ms < 0 ? -e->skew_ms : e->skew_ms;
 	int64_t margin_ms = 1000 + (skew_ms < most_ms ? skew_ms : most_ms), created_ms = e->created_at * 1000;
 
-	return e->created_at != 0 && created_ms >= e->not_before_ms - margin_ms &&
+	return created_ms >= e->not_before_ms - margin_ms &&
 	    created_ms <= e->not_after_ms + margin_ms;
 }
 

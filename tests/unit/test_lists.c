@@ -367,6 +367,7 @@ test_the_sweep_shares_a_tickets_list(void **state)
 	assert_int_equal(came_back(list), LISTS_TICKETS);
 	assert_ptr_equal(lists_served(lists, list), t);
 	assert_int_equal(lists_flush(lists, UINT64_MAX - 1), UINT64_MAX);
+	assert_int_equal(begun, 2);
 }
 
 /* An idle cluster whose breaker is open is tried for the sweep's sake, and swept with what the trial found. */
@@ -386,6 +387,7 @@ test_the_sweep_shares_the_breakers_list(void **state)
 	assert_int_equal(came_back(list), LISTS_BREAKER);
 	lists_hold(lists, 0, 0);
 	assert_int_equal(lists_flush(lists, UINT64_MAX - 1), UINT64_MAX);
+	assert_int_equal(begun, 1);
 }
 
 int

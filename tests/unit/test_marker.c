@@ -52,7 +52,7 @@ test_what_is_none(void **state)
 		"", "[", "[tokend/1:svc:",
 		"[tokend/1:svc2:telemetry:12:" UUID "]", "[tokend/2:svc:telemetry:12:" UUID "]",
 		"[tokend/1:svc:telemetry:12:" UUID "] by hand", "[tokend/1:svc:telemetry:12:" UUID,
-		"[tokend/1:svc:telemetry:12:" UUID "x]",
+		"[tokend/1:svc:telemetry:12:" UUID "x]", "[tokend/1:svc:telemetry:12:" UUID "x",
 		"[tokend/1:svc:telemetry:12:00010203-0405-0607-0809-0a0b0c0d0ef]",
 		"[tokend/1:svc:telemetry:12:00010203-0405-0607-0809-0A0B0C0D0EFF]", "[tokend/1:svc::12:" UUID "]",
 		"[tokend/1:svc:tele metry:12:" UUID "]", "[tokend/1:svc:telemetry::" UUID "]",

@@ -213,7 +213,8 @@ test_a_late_strings_token_is_deleted(void **state)
 static void
 test_lists_are_wanted_until_one_is_back(void **state)
 {
-	static const char *const markers[] = { "a" };
+	static const char *const markers[] = { "a" }, *const others[] = { "b" };
+	struct sweep_token t;
 	uint64_t now = clock_boot_ms(), slot = duration_ms(DURATION_SWEEP_SLOT);
 	struct job failed = list_of(0, NULL), tried = list_of(0, NULL);
 
@@ -237,7 +238,9 @@ test_lists_are_wanted_until_one_is_back(void **state)
 	/* While one is being gone through, none is wanted, and another one's tokens are not taken. */
 	comes_back(list_of(1, markers));
 	assert_true(sweep_wants(sweep, 1, now + 10 * slot) == UINT64_MAX);
-	comes_back(list_of(1, markers));
+	comes_back(list_of(1, others));
+	assert_true(sweep_token(sweep, 1, &t));
+	assert_string_equal(t.listed->marker, "a");
 	sweep_judged(sweep, 1, EVIDENCE_DELIVERED);
 	assert_true(sweep_wants(sweep, 1, now + 61 * slot) <= now + 61 * slot);
 }
