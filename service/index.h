@@ -35,7 +35,6 @@ struct index_entry {
 	uint16_t cluster;                       /* of its attempts, by its place in the configuration */
 	uint8_t kind;                           /* 'C' or 'R' */
 	uint8_t state;
-	uint8_t seen;                           /* the sweep's: the number of a list */
 };
 
 struct index *index_new(void);

@@ -408,19 +408,7 @@ journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_U
 		ret->seen = JOURNAL_DONE;
 		ret->offset = e->at.offset;
 		ret->delivered = memcmp(e->delivered, uuid + 8, 8) == 0 && memcmp(e->delivered, none, 8) != 0;
-		ret->has_delivered = memcmp(e->delivered, none, 8) != 0;
 	}
-}
-
-uint8_t *
-journal_seen_mark(struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES])
-{
-	struct index_entry *e;
-	uint64_t key_hash;
-
-	memcpy(&key_hash, uuid, sizeof key_hash);
-	e = index_find(j->index, key_hash);
-	return e != NULL ? &e->seen : NULL;
 }
 
 size_t

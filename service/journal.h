@@ -98,14 +98,11 @@ struct journal_attempt {
 	size_t n_closed;
 	/* DONE: the record lies at that journal offset */
 	int64_t offset;
-	bool has_delivered, delivered;  /* it delivered a token; and this attempt is the one that did */
+	bool delivered;                 /* and this attempt is the one that delivered a token */
 	uint16_t cluster;               /* of its request's attempts, in the configuration; UINT16_MAX: unknown */
 };
 void journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES],
     struct journal_attempt *ret);
-/* Room for the number of the list in which a token of that request was seen last (0 at first), to read and to
- * set; NULL: the request is unknown. Good until the next call for this journal. */
-uint8_t *journal_seen_mark(struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES]);
 
 /* Where attempts were made, that of an earlier life included: when the last one at each was certainly over. */
 struct journal_cluster {
