@@ -7,12 +7,13 @@ import os
 import pty
 import subprocess
 import time
+import uuid
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from standin import OUTCOME, RECORD, REPLY_TYPE, TOKEN_ID, Revocation
-from test_tokenctl_outcome import earlier, lose, told_again  # noqa: F401
+from test_tokenctl_outcome import Pod, earlier, lose, told_again  # noqa: F401
 from test_tokenctl_token import command, the_command_that_was_printed
 from typed import TOKEN, desk, kafka, raw, secret_of  # noqa: F401
 
@@ -214,3 +215,54 @@ def test_a_revoked_token_is_told_as_such(kafka, earlier):
     assert json.loads(printed.stdout)["revokedAt"] == THEN
     waited = command(here, "token", "outcome", "--request-id", "order-7", "--wait-active", "http://127.0.0.1:1/")
     assert (waited.returncode, waited.stdout) == (1, "") and "will never be active" in waited.stderr
+
+
+# ---- against tokend -------------------------------------------------------------------------------------------------
+
+
+def made(pod, identity):
+    done = pod("create", "--read-database", "mydb", "--request-id", identity, "--format", "json", identity)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def revoked_at(world, token_id):
+    (found,) = [t for t in world.sandbox.truth()["tokens"] if t["id"] == token_id]
+    return found["revokedAt"]
+
+
+def test_a_token_is_revoked_once_and_told_ever_after(shared):
+    """By a pod that knows nothing but the ID; and whoever asks for the token again hears of it."""
+    first, reborn = Pod(shared, "first"), Pod(shared, f"reborn-{uuid.uuid4()}")
+    identity, other = f"ctl-{uuid.uuid4()}", f"ctl-{uuid.uuid4()}"
+    token, kept = made(first, identity), made(first, other)
+    done = reborn("revoke", identity, "--force", "--format", "json", "--reason", "its pod is gone")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["request_id"], told["id"], told["replayed"]) == (identity, token["id"], False)
+    assert revoked_at(shared, token["id"]) is not None and revoked_at(shared, kept["id"]) is None
+    again = json.loads(first("revoke", identity, "--force", "--format", "json").stdout)
+    assert (again["id"], again["revokedAt"], again["replayed"]) == (told["id"], told["revokedAt"], True)
+    seen = first("outcome", "--request-id", identity, "--format", "json")
+    assert seen.returncode == 0 and f"warning: this token was revoked at {told['revokedAt']}" in seen.stderr
+    assert json.loads(seen.stdout)["revokedAt"] == told["revokedAt"]
+
+
+def test_tokend_has_nothing_to_revoke(shared):
+    done = Pod(shared, "first")("revoke", f"never-{uuid.uuid4()}", "--force")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "NO_OUTCOME: nothing is known of request_id" in done.stderr and "influxctl token revoke" in done.stderr
+
+
+def test_what_is_in_flight_is_waited_for(shared):
+    pod, identity = Pod(shared, "first"), f"ctl-{uuid.uuid4()}"
+    shared.sandbox.fault({"description": identity, "fault": "hold"})
+    sent = pod("create", "--no-wait", "--read-database", "mydb", "--request-id", identity, identity)
+    assert sent.returncode == 0, sent.stderr
+    shared.sandbox.wait_in_flight(1)
+    done = pod("revoke", identity, "--force", seconds=10)
+    assert (done.returncode, done.stdout) == (3, "") and "not yet: " in done.stderr
+    shared.sandbox.release()
+    again = the_command_that_was_printed(done.stderr)
+    assert again.returncode == 0, again.stderr
+    assert revoked_at(shared, again.stdout.split()[-2]) is not None
