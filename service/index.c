@@ -9,7 +9,8 @@
  * nobody sends, and a principal that seeks one finds it among its own IDs only. Dropping moves later numbers
  * back into the gap instead of leaving a mark, so that a table whose entries come and go stays as fast as it was.
  *
- * What is not here: what an entry means (journal.c). */
+ * Who leaves when there are too many: the oldest of those that may, a share at once, since finding them is a look
+ * at all. What is not here: what an entry means, and what its absence does (journal.c). */
 #include "service/index.h"
 
 #include <assert.h>
@@ -17,8 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/base/durations.h"
+
 #define CHUNK 4096u
 #define ROOM_FIRST 64u
+#define AGES 256u
 
 _Static_assert(sizeof(struct index_entry) == 72, "an index entry grew: 96 bytes a request are promised");
 
@@ -195,6 +199,96 @@ index_each(const struct index *x, size_t *at)
 			return e;
 	}
 	return NULL;
+}
+
+/* ---- leaving ----------------------------------------------------------------------------------------------------- */
+
+static int64_t
+seconds(enum duration which)
+{
+	return (int64_t)(duration_ms(which) / 1000);
+}
+
+static bool
+may_leave(const struct index_entry *e, int64_t now)
+{
+	return e->state == INDEX_DONE && e->deadline + seconds(DURATION_SKEW) <= now &&
+	    e->last_not_after + seconds(DURATION_SWEEP_FOR) <= now;
+}
+
+size_t
+index_age(struct index *x, int64_t now, int64_t floor)
+{
+	struct index_entry *e;
+	size_t at = 0, n = 0;
+
+	while ((e = index_each(x, &at)) != NULL)
+		if (may_leave(e, now) && e->deadline + seconds(DURATION_SKEW) <= floor) {
+			index_drop(x, e);
+			n++;
+		}
+	return n;
+}
+
+/* The deadlines of those that may leave, counted in buckets, so that the oldest are found without sorting. */
+struct ages {
+	uint32_t first, width;
+	size_t n[AGES];
+};
+
+static unsigned
+bucket(const struct ages *a, const struct index_entry *e)
+{
+	return (e->deadline - a->first) / a->width;
+}
+
+static size_t
+count_ages(const struct index *x, int64_t now, struct ages *ret)
+{
+	uint32_t last = 0;
+	struct index_entry *e;
+	size_t found = 0;
+
+	*ret = (struct ages){ .first = UINT32_MAX };
+	for (size_t at = 0; (e = index_each(x, &at)) != NULL;)
+		if (may_leave(e, now)) {
+			ret->first = e->deadline < ret->first ? e->deadline : ret->first;
+			last = e->deadline > last ? e->deadline : last;
+			found++;
+		}
+	if (found == 0)
+		return 0;
+	ret->width = (last - ret->first) / AGES + 1;
+	for (size_t at = 0; (e = index_each(x, &at)) != NULL;)
+		if (may_leave(e, now))
+			ret->n[bucket(ret, e)]++;
+	return found;
+}
+
+size_t
+index_shed(struct index *x, size_t most, int64_t now, int64_t *floor)
+{
+	struct ages ages;
+	struct index_entry *e;
+	size_t left = count_ages(x, now, &ages), whole = 0, n = 0;
+	unsigned border = 0;            /* of the buckets below it all leave; of its own, what is still wanted */
+
+	if (left > most)
+		left = most;
+	while (left > 0 && whole + ages.n[border] < left)
+		whole += ages.n[border++];
+	for (size_t at = 0; n < left && (e = index_each(x, &at)) != NULL;) {
+		if (!may_leave(e, now) || bucket(&ages, e) > border)
+			continue;
+		if (bucket(&ages, e) == border && whole == left)
+			continue;
+		whole += bucket(&ages, e) == border;
+		if (e->deadline + seconds(DURATION_SKEW) > *floor)
+			*floor = e->deadline + seconds(DURATION_SKEW);
+		index_drop(x, e);
+		n++;
+	}
+	return n;
 }
 
 uint32_t

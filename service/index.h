@@ -51,6 +51,16 @@ size_t index_used(const struct index *x);
 /* Every entry once, in no order: *at begins at 0; NULL at the end. Dropping what it gave is fine. */
 struct index_entry *index_each(const struct index *x, size_t *at);
 
+/* ---- leaving ----------------------------------------------------------------------------------------------------- */
+
+/* Decided requests alone, and only past what safety needs: deadline + skew, and SWEEP_FOR after last_not_after. */
+
+/* Drop those whose deadline + skew lies at or below the floor: nobody may believe their absence anyway. */
+size_t index_age(struct index *x, int64_t now, int64_t floor);
+/* Drop `most` of them, or as many as there are, in the order of their deadlines; raises *floor to what is not to be
+ * believed any more. Gives how many. */
+size_t index_shed(struct index *x, size_t most, int64_t now, int64_t *floor);
+
 /* Unix seconds as an entry keeps them: those outside what fits are moved to its edge. */
 uint32_t index_seconds(int64_t unix_seconds);
 

@@ -22,6 +22,11 @@
 #include "service/base/text.h"
 #include "service/index.h"
 #include "service/journal_record.h"
+#include "service/lineage.h"
+
+#define SHARE 16                        /* of the entries, the part that goes at once: a look at all of them is dear */
+#define CROWDED_AGAIN_S 10              /* how long a look that found little is not repeated */
+#define AGE_EVERY_S 600
 
 /* An INTENT of an earlier life. */
 struct begun {
@@ -36,7 +41,7 @@ struct begun {
 
 /* An offset answered by an earlier life, at or above the start. */
 struct answered {
-	int64_t offset;
+	int64_t offset, journal_offset;
 	unsigned char digest[32];
 };
 
@@ -44,14 +49,15 @@ struct journal {
 	const struct config *config;
 	int32_t partition;
 	int64_t keep_from;                      /* answers below it are not asked for */
-	unsigned char id[JOURNAL_ID_BYTES];
-	bool has_id;
-	uint64_t seq;                           /* the last one given out */
-	uint64_t last_seq;                      /* of the last record remembered */
+	struct lineage lineage;
 	int64_t least;                          /* the next record is delivered at or above this */
 	int marker_offsets;
 
 	struct index *index;
+	size_t crowded;                         /* with so many entries, some must go */
+	int64_t crowded_at;                     /* Unix seconds: in vain before */
+	int64_t aged_at;
+	int64_t floor;                          /* of what went */
 	struct begun *begun;
 	struct journal_cluster *clusters;       /* where attempts were made */
 	size_t n_clusters;
@@ -59,6 +65,12 @@ struct journal {
 	struct answered *answered;              /* sorted once opened */
 	size_t n_answered, answered_room, answered_from;
 };
+
+static int64_t
+skew_seconds(void)
+{
+	return (int64_t)(duration_ms(DURATION_SKEW) / 1000);
+}
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
@@ -99,7 +111,21 @@ journal_new(int32_t partition, const struct config *c, int64_t keep_from)
 	j->partition = partition;
 	j->keep_from = keep_from;
 	j->index = index_new();
+	j->crowded = c->max_remembered;
 	return j;
+}
+
+/* Let a share of the entries go, the oldest first, and what is too much (a smaller bound than that of the life before).
+ * False: not so many may go, and asking again soon is in vain. */
+static bool
+make_room(struct journal *j, int64_t now)
+{
+	size_t most = j->config->max_remembered, used = index_used(j->index), share = most / SHARE + 1;
+	size_t wanted = share + (used > most ? used - most : 0);
+	bool enough = index_shed(j->index, wanted, now, &j->floor) == wanted;
+
+	j->crowded = enough ? most : index_used(j->index) + share;
+	return enough;
 }
 
 static void
@@ -140,38 +166,40 @@ journal_free(struct journal *j)
 }
 
 static void
-remember_answer(struct journal *j, int64_t offset, const unsigned char digest[32])
+remember_answer(struct journal *j, const struct record_read *r, int64_t journal_offset)
 {
 	if (j->n_answered == j->answered_room) {
 		j->answered_room = j->answered_room != 0 ? 2 * j->answered_room : 256;
 		if ((j->answered = realloc(j->answered, j->answered_room * sizeof *j->answered)) == NULL)
 			abort();
 	}
-	j->answered[j->n_answered].offset = offset;
-	memcpy(j->answered[j->n_answered++].digest, digest, 32);
+	j->answered[j->n_answered].offset = r->offset;
+	j->answered[j->n_answered].journal_offset = journal_offset;
+	memcpy(j->answered[j->n_answered++].digest, r->digest, 32);
 }
 
-/* Attempts are made at one cluster of a few: what is kept of them is when the last one of each ended.
- * Gives the cluster's place in the configuration. */
+/* Attempts are made at one cluster of a few: what is kept of them is when the last one of each ended. Which cluster
+ * it is says the digest; its name may have changed. Gives its place in the configuration. */
 static uint16_t
 remember_attempt(struct journal *j, const struct attempt *t, bool unknown)
 {
-	struct journal_cluster *c = j->clusters;
+	struct journal_cluster *c;
+	size_t at = 0;
 
-	while (c < j->clusters + j->n_clusters && (strcmp(c->name, t->cluster) != 0 ||
-	    memcmp(c->digest, t->cluster_digest, sizeof c->digest) != 0))
-		c++;
-	if (c == j->clusters + j->n_clusters) {
-		int place = config_cluster(j->config, t->cluster);
-
+	while (at < j->n_clusters && (strcmp(j->clusters[at].name, t->cluster) != 0 ||
+	    memcmp(j->clusters[at].digest, t->cluster_digest, sizeof t->cluster_digest) != 0))
+		at++;
+	if (at == j->n_clusters) {
 		if ((j->clusters = realloc(j->clusters, (j->n_clusters + 1) * sizeof *j->clusters)) == NULL)
 			abort();
 		c = &j->clusters[j->n_clusters++];
 		*c = (struct journal_cluster){ .name = strdup(t->cluster), .place = INDEX_NO_CLUSTER };
 		memcpy(c->digest, t->cluster_digest, sizeof c->digest);
-		if (place >= 0 && memcmp(j->config->clusters[place].digest, c->digest, sizeof c->digest) == 0)
-			c->place = (uint16_t)place;
+		for (size_t i = 0; i < j->config->n_clusters; i++)
+			if (memcmp(j->config->clusters[i].digest, c->digest, sizeof c->digest) == 0)
+				c->place = (uint16_t)i;
 	}
+	c = &j->clusters[at];
 	if (t->not_after_ms > c->last_not_after_ms)
 		c->last_not_after_ms = t->not_after_ms;
 	if (unknown && t->not_after_ms > c->last_unknown_not_after_ms)
@@ -217,35 +245,45 @@ remember_request(struct journal *j, struct span key, struct begun *b, int64_t of
 	j->begun = b;
 }
 
-int
-journal_remember(struct journal *j, struct span key, struct span value, int64_t offset, struct err *ret_err)
+/* An operator accepted that what came before may be incomplete: nothing that was begun is continued or closed, for it
+ * may have been decided in what is lost. (Its tokens are nobody's whom we know.) */
+static void
+forget_begun(struct journal *j)
+{
+	struct begun *b;
+
+	while ((b = j->begun) != NULL) {
+		j->begun = b->next;
+		index_drop(j->index, index_find(j->index, b->key_hash));
+		begun_free(b);
+	}
+}
+
+void
+journal_remember(struct journal *j, struct span key, struct span value, int64_t offset)
 {
 	struct begun *b = calloc(1, sizeof *b);
+	struct err e;
 
 	if (b == NULL)
 		abort();
 	arena_init(&b->arena);
-	if (record_read(key, value, &b->arena, &b->read, ret_err) != 0) {
+	if (record_read(key, value, &b->arena, &b->read, &e) != 0) {
+		lineage_unreadable(&j->lineage, &e, j->partition, offset);
 		begun_free(b);
-		return err_prefix(ret_err, "journal record %" PRId32 "@%" PRId64, j->partition, offset);
+		return;
 	}
-	if (j->has_id && memcmp(j->id, b->read.journal_id, JOURNAL_ID_BYTES) != 0) {
-		begun_free(b);
-		return err_set(ret_err, ERR_REFUSE, "journal record %" PRId32 "@%" PRId64
-		    " belongs to another journal than those before it", j->partition, offset);
-	}
-	j->has_id = true;
-	memcpy(j->id, b->read.journal_id, JOURNAL_ID_BYTES);
-	j->last_seq = b->read.seq;
-	if (b->read.seq > j->seq)
-		j->seq = b->read.seq;
+	lineage_read(&j->lineage, &b->read, j->partition, offset);
+	if (b->read.state == RECORD_LOSS)
+		forget_begun(j);
 	if (b->read.state == RECORD_DONE && b->read.offset >= 0 && b->read.offset >= j->keep_from)
-		remember_answer(j, b->read.offset, b->read.digest);
+		remember_answer(j, &b->read, offset);
 	if (key.data[0] == '#')
 		begun_free(b);
 	else
 		remember_request(j, key, b, offset);
-	return 0;
+	if (index_used(j->index) >= j->crowded)
+		make_room(j, clock_wall_ms() / 1000);
 }
 
 static int
@@ -257,85 +295,69 @@ by_offset(const void *a, const void *b)
 }
 
 static int
-parse_metadata(const char *text, unsigned char ret_id[JOURNAL_ID_BYTES], uint64_t *ret_seq, int64_t *ret_time_ms)
+by_offset_and_age(const void *a, const void *b)
 {
-	char id[2 * JOURNAL_ID_BYTES + 1];
-	int end = 0;
+	const struct answered *x = a, *y = b;
+	int order = by_offset(a, b);
 
-	if (text == NULL || sscanf(text, "tokend/1 %32[0-9a-f] %" SCNu64 " %" SCNd64 " %n", id, ret_seq, ret_time_ms,
-	    &end) != 3 || strlen(id) != 2 * JOURNAL_ID_BYTES || end == 0)
-		return -1;
-	for (size_t i = 0; i < JOURNAL_ID_BYTES; i++) {
-		unsigned byte;
+	return order != 0 ? order : (x->journal_offset > y->journal_offset) - (x->journal_offset < y->journal_offset);
+}
 
-		if (sscanf(id + 2 * i, "%2x", &byte) != 1)
-			return -1;
-		ret_id[i] = (unsigned char)byte;
+/* Sorted, and of several answers to one offset (a #loss lies between them) the newest alone. */
+static void
+settle_answers(struct journal *j)
+{
+	size_t n = 0;
+
+	if (j->n_answered == 0)
+		return;
+	qsort(j->answered, j->n_answered, sizeof *j->answered, by_offset_and_age);
+	for (size_t i = 0; i < j->n_answered; i++) {
+		if (n > 0 && j->answered[n - 1].offset == j->answered[i].offset)
+			n--;
+		j->answered[n++] = j->answered[i];
 	}
-	return 0;
+	j->n_answered = n;
 }
 
-void
-journal_metadata(const struct journal *j, uint64_t seq, int64_t now_ms, const char *transactional_id,
-    char ret_text[OFFSET_METADATA_ROOM])
-{
-	char id[2 * JOURNAL_ID_BYTES + 1];
-	int n = snprintf(ret_text, OFFSET_METADATA_ROOM, "tokend/1 %s %" PRIu64 " %" PRId64 " %s",
-	    text_hex(span_of(j->id, JOURNAL_ID_BYTES), id), seq, now_ms, transactional_id);
-
-	assert(n > 0 && n < OFFSET_METADATA_ROOM);      /* config.c bounds the transactional id */
-	(void)n;
-}
-
-/* The committed offset's metadata against what was read: has the journal gone backwards? */
+/* Clusters change by restart. Tokens of attempts are looked for as long as they may come to light: where they were
+ * made must still stand in the configuration. */
 static int
-hold_against_metadata(struct journal *j, const struct journal_found *f, struct err *ret_err)
+refuse_gone_clusters(const struct journal *j, int64_t now_ms, struct err *ret_err)
 {
-	unsigned char id[JOURNAL_ID_BYTES];
-	uint64_t seq;
-	int64_t time_ms, now_ms = clock_wall_ms();
-	uint64_t forgotten_ms = duration_ms(DURATION_WINDOW) - 2 * duration_ms(DURATION_SKEW);
+	for (size_t i = 0; i < j->n_clusters; i++) {
+		const struct journal_cluster *c = &j->clusters[i];
+		int64_t until_ms = c->last_not_after_ms + (int64_t)duration_ms(DURATION_SWEEP_FOR);
+		char when[TEXT_RFC3339_ROOM];
 
-	if (parse_metadata(f->metadata, id, &seq, &time_ms) != 0)
-		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64 " carries no metadata of ours",
-		    f->offset);
-	if (f->offset < f->request_low || f->offset > f->request_high)
-		return err_set(ret_err, ERR_REFUSE, "committed offset %" PRId64
-		    " lies outside the request log (%" PRId64 " to %" PRId64 ")", f->offset, f->request_low,
-		    f->request_high);
-	if (!j->has_id) {
-		if (now_ms < time_ms + (int64_t)forgotten_ms)
-			return err_set(ret_err, ERR_REFUSE,
-			    "the journal is empty, but offset %" PRId64 " was committed with its record %" PRIu64,
-			    f->offset, seq);
-		j->has_id = true;               /* idle past the window: the floor covers what is gone */
-		memcpy(j->id, id, JOURNAL_ID_BYTES);
-	} else if (memcmp(j->id, id, JOURNAL_ID_BYTES) != 0)
-		return err_set(ret_err, ERR_REFUSE, "the journal is another one than offset %" PRId64
-		    " was committed with", f->offset);
-	else if (j->last_seq < seq)
-		return err_set(ret_err, ERR_REFUSE, "the journal ends with record %" PRIu64 ", but %" PRIu64
-		    " was committed", j->last_seq, seq);
-	if (j->seq < seq)
-		j->seq = seq;
+		if (c->place != INDEX_NO_CLUSTER || until_ms <= now_ms)
+			continue;
+		text_time(until_ms / 1000, -1, when);
+		return err_set(ret_err, ERR_FATAL, "partition %" PRId32 ": until %s tokens may be found at cluster "
+		    "\"%s\", which %s: put it back as it was, with retiring: true", j->partition, when, c->name,
+		    config_cluster(j->config, c->name) < 0 ? "is not in the configuration any more" :
+		    "the configuration now gives another product, url, account_id or cluster_id");
+	}
 	return 0;
 }
 
 int
 journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_start, struct err *ret_err)
 {
-	if (f->has_offset && hold_against_metadata(j, f, ret_err) != 0)
+	int64_t now_ms = clock_wall_ms(), start;
+
+	if (lineage_judge(&j->lineage, f, now_ms, &start, ret_err) != 0 ||
+	    refuse_gone_clusters(j, now_ms, ret_err) != 0)
 		return -1;
-	if (!j->has_id) {
-		j->has_id = true;
-		random_bytes(j->id, sizeof j->id);
+	if (!j->lineage.has_id) {
+		j->lineage.has_id = true;
+		random_bytes(j->lineage.id, sizeof j->lineage.id);
 	}
 	j->least = f->journal_high;
 	j->marker_offsets = f->marker_offsets;
-	*ret_start = f->has_offset ? f->offset : f->request_low;
-	if (j->n_answered > 0)
-		qsort(j->answered, j->n_answered, sizeof *j->answered, by_offset);
-	journal_passed(j, *ret_start);
+	settle_answers(j);
+	journal_passed(j, start);
+	*ret_start = start;
 	return 0;
 }
 
@@ -372,9 +394,11 @@ journal_place(const struct journal *j, int64_t offset, const unsigned char diges
 	const struct answered *a = j->n_answered == j->answered_from ? NULL :
 	    bsearch(&key, j->answered + j->answered_from, j->n_answered - j->answered_from, sizeof key, by_offset);
 
-	if (a != NULL)
-		return digest == NULL || memcmp(a->digest, digest, 32) == 0 || memcmp(a->digest, undecoded, 32) == 0 ?
-		    JOURNAL_PLACE_ANSWERED : JOURNAL_PLACE_OTHER;
+	if (a != NULL && (digest == NULL || memcmp(a->digest, digest, 32) == 0 ||
+	    memcmp(a->digest, undecoded, 32) == 0))
+		return JOURNAL_PLACE_ANSWERED;
+	if (a != NULL && a->journal_offset >= journal_loss_offset(j))
+		return JOURNAL_PLACE_OTHER;
 	if (digest == NULL)
 		return JOURNAL_PLACE_FREE;
 	for (const struct begun *b = j->begun; b != NULL; b = b->next)
@@ -431,11 +455,70 @@ journal_revoked_at(const struct journal *j, const char *principal, const char *r
 	return e->state == INDEX_DONE ? e->last_not_after : e->state == INDEX_IN_FLIGHT ? e->at.holder->revoked_at : 0;
 }
 
-int64_t
-journal_floor(uint64_t deadline_most_ms, int64_t now)
+/* ---- the floor --------------------------------------------------------------------------------------------------- */
+
+/* What retention alone makes of it. */
+static int64_t
+window(const struct journal *j, int64_t now)
 {
-	return now - (int64_t)(duration_ms(DURATION_WINDOW) / 1000) + (int64_t)(deadline_most_ms / 1000) +
-	    4 * (int64_t)(duration_ms(DURATION_SKEW) / 1000);
+	return now - (int64_t)(duration_ms(DURATION_WINDOW) / 1000) + (int64_t)(j->config->deadline_most_ms / 1000) +
+	    4 * skew_seconds();
+}
+
+int64_t
+journal_floor(const struct journal *j, int64_t now)
+{
+	return window(j, now) > j->floor ? window(j, now) : j->floor;
+}
+
+bool
+journal_in_loss(const struct journal *j, int64_t issued_at)
+{
+	return j->lineage.lost && issued_at < j->lineage.loss_moment + skew_seconds();
+}
+
+bool
+journal_may_have_forgotten(const struct journal *j, int64_t issued_at, int64_t deadline, int64_t now)
+{
+	return deadline + skew_seconds() <= journal_floor(j, now) || journal_in_loss(j, issued_at);
+}
+
+bool
+journal_past_window(const struct journal *j, int64_t deadline, int64_t now)
+{
+	return deadline + skew_seconds() <= window(j, now);
+}
+
+int64_t
+journal_loss_offset(const struct journal *j)
+{
+	return j->lineage.lost ? j->lineage.loss_offset : -1;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+bool
+journal_room(struct journal *j, int64_t now)
+{
+	if (index_used(j->index) >= j->config->max_remembered && now >= j->crowded_at &&
+	    !make_room(j, now))
+		j->crowded_at = now + CROWDED_AGAIN_S;
+	return index_used(j->index) < j->config->max_remembered;
+}
+
+void
+journal_age(struct journal *j, int64_t now)
+{
+	if (now < j->aged_at + AGE_EVERY_S && now >= j->aged_at)
+		return;
+	j->aged_at = now;
+	(void)index_age(j->index, now, window(j, now));
+}
+
+unsigned
+journal_fill(const struct journal *j)
+{
+	return (unsigned)(index_used(j->index) * 100 / j->config->max_remembered);
 }
 
 size_t
@@ -447,7 +530,7 @@ journal_entries(const struct journal *j)
 uint64_t
 journal_seq(const struct journal *j)
 {
-	return j->seq;
+	return j->lineage.seq;
 }
 
 void
@@ -605,6 +688,13 @@ journal_stray_at(struct journal *j, int64_t offset, struct ticket *t)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
+void
+journal_metadata(const struct journal *j, uint64_t seq, int64_t now_ms, const char *transactional_id,
+    char ret_text[OFFSET_METADATA_ROOM])
+{
+	lineage_metadata(&j->lineage, seq, now_ms, transactional_id, ret_text);
+}
+
 int64_t
 journal_least(const struct journal *j)
 {
@@ -621,8 +711,9 @@ journal_delivered(struct journal *j, int64_t offset)
 struct span
 journal_intent(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
 {
-	*ret_seq = ++j->seq;
-	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_INTENT,
+	*ret_seq = ++j->lineage.seq;
+	return record_write(&(struct record_written){ .journal_id = j->lineage.id, .seq = j->lineage.seq,
+	    .state = RECORD_INTENT,
 	    .fingerprint = t->fingerprint, .digest = t->digest, .offset = t->record.offset,
 	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->attempts.open ?
 	    &t->attempts.current : NULL }, a);
@@ -631,8 +722,9 @@ journal_intent(struct journal *j, const struct ticket *t, struct arena *a, uint6
 struct span
 journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
 {
-	*ret_seq = ++j->seq;
-	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE,
+	*ret_seq = ++j->lineage.seq;
+	return record_write(&(struct record_written){ .journal_id = j->lineage.id, .seq = j->lineage.seq,
+	    .state = RECORD_DONE,
 	    .fingerprint = t->fingerprint, .digest = t->digest, .offset = t->record.offset,
 	    .deadline = t->request.deadline, .attempts = &t->attempts, .attempt = t->token_id != NULL &&
 	    t->request.method == METHOD_CREATE_TOKEN ? &t->attempts.current : NULL, .stored = t->stored,
@@ -644,7 +736,8 @@ journal_done(struct journal *j, const struct ticket *t, struct arena *a, uint64_
 struct span
 journal_answer(struct journal *j, const struct ticket *t, struct arena *a, uint64_t *ret_seq)
 {
-	*ret_seq = ++j->seq;
-	return record_write(&(struct record_written){ .journal_id = j->id, .seq = j->seq, .state = RECORD_DONE,
+	*ret_seq = ++j->lineage.seq;
+	return record_write(&(struct record_written){ .journal_id = j->lineage.id, .seq = j->lineage.seq,
+	    .state = RECORD_DONE,
 	    .fingerprint = t->verified ? t->fingerprint : NULL, .digest = t->digest, .offset = t->record.offset }, a);
 }

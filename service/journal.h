@@ -20,6 +20,7 @@ struct journal;                         /* opaque */
 
 #define JOURNAL_ID_BYTES 16
 #define JOURNAL_KEY_MOST 256
+#define JOURNAL_LOSS_KEY "#loss"
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
@@ -36,9 +37,9 @@ uint64_t journal_key_hash(struct span key);
 struct journal *journal_new(int32_t partition, const struct config *c, int64_t keep_from);
 void journal_free(struct journal *j);
 
-/* Take in one committed record, in the journal's order. Fails (the partition stays closed) on a record that
- * cannot be read or needs a newer reader; the sentence names its offset. */
-int journal_remember(struct journal *j, struct span key, struct span value, int64_t offset, struct err *ret_err);
+/* Take in one committed record, in the journal's order. What is wrong with it is told by journal_open, for an
+ * operator may have accepted it in a #loss that is still to come. */
+void journal_remember(struct journal *j, struct span key, struct span value, int64_t offset);
 
 /* What else was found at the assignment. */
 struct journal_found {
@@ -52,8 +53,10 @@ struct journal_found {
 	int marker_offsets;
 };
 
-/* May this partition be worked on, and from where (R11)? Fails with the reason when the journal went
- * backwards. On success the start of reading stands in *ret_start and the journal is ready for the loop. */
+/* May this partition be worked on, and from where (R11)? On success the start of reading stands in *ret_start and
+ * the journal is ready for the loop. Fails ERR_REFUSE when the journal went backwards, holds a record that cannot
+ * be read or needs a newer reader (the sentence names its offset): the partition stays closed. Fails ERR_FATAL when
+ * tokens may still be found at a cluster that the configuration does not hold any more. */
 int journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_start, struct err *ret_err);
 
 /* ---- looking (loop thread from here on) -------------------------------------------------------------------------- */
@@ -121,8 +124,28 @@ int64_t journal_revoked_at(const struct journal *j, const char *principal, const
 
 /* ---- the floor --------------------------------------------------------------------------------------------------- */
 
-/* For a deadline (Unix seconds) at or below this floor, absence proves nothing. */
-int64_t journal_floor(uint64_t deadline_most_ms, int64_t now);
+/* For a deadline (Unix seconds) whose skew ends at or below it, absence proves nothing: the journal's retention may
+ * have removed it, or the index let it go. */
+int64_t journal_floor(const struct journal *j, int64_t now);
+/* Was it issued before a #loss, so that an answer to it may be lost (R11)? */
+bool journal_in_loss(const struct journal *j, int64_t issued_at);
+/* A request that the index does not hold: does that prove nothing, for one of the two reasons? */
+bool journal_may_have_forgotten(const struct journal *j, int64_t issued_at, int64_t deadline, int64_t now);
+/* One that it holds: may the journal's retention have removed its record all the same? */
+bool journal_past_window(const struct journal *j, int64_t deadline, int64_t now);
+
+/* ---- memory (service/index.h) ------------------------------------------------------------------------------------ */
+
+/* Is there room for one more request? Lets the oldest go that safety does not need, and raises the floor. False:
+ * all of them are needed; nothing is dropped, and the partition must be left unread. Cheap when asked often. */
+bool journal_room(struct journal *j, int64_t now);
+/* Let go of what is older than the journal's retention. Cheap when asked often. */
+void journal_age(struct journal *j, int64_t now);
+/* How full it is, in percent of config's max_remembered. */
+unsigned journal_fill(const struct journal *j);
+
+/* Where its last #loss stands in the journal; -1: it has none. */
+int64_t journal_loss_offset(const struct journal *j);
 
 size_t journal_entries(const struct journal *j);
 uint64_t journal_seq(const struct journal *j);

@@ -103,19 +103,31 @@ read_attempts(const Tokend__V1__JournalRecord *from, struct arena *a, struct rec
 }
 
 static int
+read_loss(const Tokend__V1__JournalRecord *from, struct record_read *ret, struct err *ret_err)
+{
+	if (from->replaced_journal_id.len != 0 && from->replaced_journal_id.len != sizeof ret->replaced_id)
+		return err_set(ret_err, ERR_REFUSE, "replaces a journal id of %zu bytes",
+		    from->replaced_journal_id.len);
+	if (from->replaced_journal_id.len != 0)
+		memcpy(ret->replaced_id, from->replaced_journal_id.data, sizeof ret->replaced_id);
+	ret->loss_moment = from->loss_moment;
+	return 0;
+}
+
+static int
 read_fields(const Tokend__V1__JournalRecord *from, struct arena *a, struct record_read *ret, struct err *ret_err)
 {
 	if (from->lowest_reader > RECORD_FORMAT)
 		return err_set(ret_err, ERR_REFUSE, "needs a reader of version %" PRIu32 ", this one is %d",
 		    from->lowest_reader, RECORD_FORMAT);
-	if (from->state != TOKEND__V1__JOURNAL_STATE__INTENT && from->state != TOKEND__V1__JOURNAL_STATE__DONE)
+	if (from->state < TOKEND__V1__JOURNAL_STATE__INTENT || from->state > TOKEND__V1__JOURNAL_STATE__LOSS)
 		return err_set(ret_err, ERR_REFUSE, "is of state %d, which this version does not work with",
 		    (int)from->state);
 	if (from->journal_id.len != sizeof ret->journal_id)
 		return err_set(ret_err, ERR_REFUSE, "has a journal id of %zu bytes", from->journal_id.len);
 	memcpy(ret->journal_id, from->journal_id.data, sizeof ret->journal_id);
 	ret->seq = from->seq;
-	ret->state = from->state == TOKEND__V1__JOURNAL_STATE__DONE ? RECORD_DONE : RECORD_INTENT;
+	ret->state = (enum record_state)from->state;
 	ret->offset = from->offset;
 	ret->deadline = from->deadline;
 	ret->revoked_at = from->revoked_at;
@@ -126,7 +138,7 @@ read_fields(const Tokend__V1__JournalRecord *from, struct arena *a, struct recor
 	if (read_hash(from->fingerprint, ret->fingerprint, "fingerprint", ret_err) != 0 ||
 	    read_hash(from->request_digest, ret->digest, "request_digest", ret_err) != 0)
 		return -1;
-	return read_attempts(from, a, ret, ret_err);
+	return ret->state == RECORD_LOSS ? read_loss(from, ret, ret_err) : read_attempts(from, a, ret, ret_err);
 }
 
 int
@@ -144,6 +156,8 @@ record_read(struct span key, struct span value, struct arena *a, struct record_r
 	if (value.bytes == 0 || (from = tokend__v1__journal_record__unpack(NULL, value.bytes, value.data)) == NULL)
 		return err_set(ret_err, ERR_REFUSE, "cannot be decoded");
 	rc = read_fields(from, a, ret, ret_err);
+	if (rc == 0 && (ret->state == RECORD_LOSS) != span_is(key, JOURNAL_LOSS_KEY))
+		rc = err_set(ret_err, ERR_REFUSE, "its key does not go with its state %d", (int)ret->state);
 	tokend__v1__journal_record__free_unpacked(from, NULL);
 	return rc;
 }

@@ -9,7 +9,7 @@ struct err;
 
 #define RECORD_FORMAT 1                 /* what is written, and the newest that is understood */
 
-enum record_state { RECORD_INTENT = 1, RECORD_DONE = 2 };
+enum record_state { RECORD_INTENT = 1, RECORD_DONE = 2, RECORD_LOSS = 3 };     /* journal.proto's numbers */
 
 struct record_read {
 	unsigned char journal_id[16];
@@ -27,9 +27,13 @@ struct record_read {
 	int64_t last_not_after_ms;                      /* over all attempts; 0: none */
 	int64_t revoked_at;                             /* DONE of a RevokeToken, Unix seconds; 0: none */
 	const char *token_id;                           /* DONE: the delivered one; "" when none */
+	/* LOSS */
+	unsigned char replaced_id[16];                  /* zero: none was known */
+	int64_t loss_moment;                            /* Unix seconds */
 };
 
-/* Refused: what does not parse, a newer lowest_reader, fields of the wrong size, a key that is not of our forms. */
+/* Refused: what does not parse, a newer lowest_reader, fields of the wrong size, a key that is not of our forms or
+ * does not go with the state. */
 int record_read(struct span key, struct span value, struct arena *a, struct record_read *ret, struct err *ret_err);
 
 struct record_written {

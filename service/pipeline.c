@@ -408,7 +408,8 @@ aborted(struct pipeline *p, struct transaction *x)
 		if (x->result == TRANSACTION_STALE || t->too_low)
 			hold_lose(p, t->assignment);
 		if (t->too_low)
-			hold_close(p, t->partition, t->assignment->generation, &x->err);
+			hold_close(p, t->partition, t->assignment->generation,
+			    journal_loss_offset(t->assignment->journal), &x->err);
 		anew |= t->unreported && !t->too_low;
 	}
 	if (anew)
@@ -530,6 +531,7 @@ pipeline_turn(struct pipeline *p, uint64_t *ret_wake_boot_ms, struct err *ret_er
 	if ((x = batch_next(p->batch)) != NULL)
 		publish_submit(p->publish, x);
 	hold_turn(p, now, &wake);
+	memory_turn(p);
 	metrics_set(p->pending, (int64_t)p->tickets);
 
 	if (over(p, now)) {
@@ -585,6 +587,7 @@ pipeline_new(const struct pipeline_options *o, struct err *ret_err)
 	p->assigned = metrics_at(METRIC_ASSIGNED, NULL, NULL);
 	p->entries = metrics_at(METRIC_JOURNAL_ENTRIES, NULL, NULL);
 	p->closed = metrics_at(METRIC_JOURNAL_CLOSED, NULL, NULL);
+	p->full = metrics_at(METRIC_JOURNAL_FULL, NULL, NULL);
 	p->rebalances = metrics_at(METRIC_REBALANCES, NULL, NULL);
 	p->seconds = metrics_at(METRIC_REQUEST_SECONDS, NULL, NULL);
 	p->timers = timers_new();

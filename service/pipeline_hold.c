@@ -8,7 +8,8 @@
  *             would use up the cap on unknown attempts
  *   lost      somebody else's by now: whatever is still queued for it is dropped, and a string that comes later
  *             delivers nothing: its token is deleted
- *   closed    its journal cannot be trusted (R11): held, and left unread */
+ *   closed    its journal cannot be trusted (R11): held, and left unread. It is looked at again now and then, for
+ *             an operator may have written a #loss */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +33,14 @@
 static void
 show(struct pipeline *p)
 {
-	int64_t held = 0, closed = 0, entries = 0;
+	int64_t held = 0, closed = 0;
 
 	for (struct assignment *a = p->assignments; a != NULL; a = a->next) {
 		held += a->state != ASSIGNMENT_LOST;
 		closed += a->state == ASSIGNMENT_CLOSED;
-		if (a->journal != NULL)
-			entries += (int64_t)journal_entries(a->journal);
 	}
 	metrics_set(p->assigned, held);
 	metrics_set(p->closed, closed);
-	metrics_set(p->entries, entries);
 	atomic_store(&p->o.health->journal_closed, (int)closed);
 }
 
@@ -93,6 +91,7 @@ ask_restore(struct pipeline *p, struct assignment *a)
 	q->kind = RESTORE_JOURNAL;
 	q->partition = a->partition;
 	q->assignment = a;
+	q->judged_high = a->state == ASSIGNMENT_CLOSED ? a->judged_high : -1;
 	a->asked = q;
 	restore_ask(p->restore, q);
 }
@@ -111,6 +110,7 @@ add(struct pipeline *p, int32_t partition, struct generation *g)
 		abort();
 	snprintf(number, sizeof number, "%" PRId32, partition);
 	a->lag = metrics_at(METRIC_LAG, number, NULL);
+	a->fill = metrics_at(METRIC_JOURNAL_FILL, number, NULL);
 	a->next = p->assignments;
 	p->assignments = a;
 	return a;
@@ -125,14 +125,23 @@ forget_memory(struct assignment *a)
 	a->watermark = NULL;
 }
 
+static void
+say_closed(const struct assignment *a, const struct err *why)
+{
+	log_error("journal", "the partition stays closed: its journal cannot be trusted",
+	    LOG_N("partition", a->partition), LOG_S("error", why->text));
+}
+
 void
-hold_close(struct pipeline *p, int32_t partition, struct generation *g, const struct err *why)
+hold_close(struct pipeline *p, int32_t partition, struct generation *g, int64_t loss_before, const struct err *why)
 {
 	struct assignment *a = add(p, partition, g);
 
 	a->state = ASSIGNMENT_CLOSED;
-	log_error("journal", "the partition stays closed: its journal cannot be trusted", LOG_N("partition", partition),
-	    LOG_S("error", why->text));
+	a->judged_high = -1;
+	a->loss_before = loss_before;
+	a->retry_boot_ms = clock_boot_ms() + duration_ms(DURATION_CLOSED_RETRY);
+	say_closed(a, why);
 	show(p);
 }
 
@@ -167,21 +176,49 @@ open_assignment(struct pipeline *p, struct assignment *a, struct restoration *q)
 	ticket_free(t);
 }
 
+/* A closed partition's journal was looked at again. What it was closed for is told again only when the journal is
+ * another one than it was. */
+static void
+judge_again(struct pipeline *p, struct assignment *a, struct restoration *q)
+{
+	bool first = a->judged_high < 0;
+
+	a->retry_boot_ms = clock_boot_ms() + duration_ms(DURATION_CLOSED_RETRY);
+	if (!q->failed && journal_loss_offset(q->journal) > a->loss_before) {
+		open_assignment(p, a, q);
+		return;
+	}
+	journal_free(q->journal);
+	if (q->failed && q->err.next == ERR_RETRY)
+		return;
+	a->judged_high = q->journal_high;
+	if (q->failed && q->err.next == ERR_FATAL)
+		pipeline_break(p, &q->err);
+	else if (q->failed && !first)
+		say_closed(a, &q->err);
+}
+
 static void
 take_journal(struct pipeline *p, struct restoration *q)
 {
 	struct assignment *a = q->assignment;
 
 	a->asked = NULL;
+	if (a->state == ASSIGNMENT_CLOSED) {
+		judge_again(p, a, q);
+		return;
+	}
 	if (a->state != ASSIGNMENT_RESTORING) {
 		journal_free(q->journal);
 		return;
 	}
 	if (!q->failed)
 		open_assignment(p, a, q);
+	else if (q->err.next == ERR_FATAL)
+		pipeline_break(p, &q->err);
 	else if (q->err.next == ERR_REFUSE) {
 		hold_lose(p, a);
-		hold_close(p, a->partition, a->generation, &q->err);
+		hold_close(p, a->partition, a->generation, INT64_MIN, &q->err);
 	} else {
 		log_warn("journal", "cannot restore yet", LOG_N("partition", a->partition),
 		    LOG_S("error", q->err.text));
@@ -316,6 +353,16 @@ hold_events(struct pipeline *p)
 	}
 }
 
+/* A transaction of the same partition's earlier hold may still commit: in the same generation nothing fences it. */
+static bool
+lost_one_writes(const struct pipeline *p, int32_t partition)
+{
+	for (const struct assignment *a = p->assignments; a != NULL; a = a->next)
+		if (a->partition == partition && a->state == ASSIGNMENT_LOST && a->in_transactions > 0)
+			return true;
+	return false;
+}
+
 void
 hold_turn(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 {
@@ -329,7 +376,8 @@ hold_turn(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms)
 	if (p->revoking && p->drain_until_boot_ms < *wake_boot_ms)
 		*wake_boot_ms = p->drain_until_boot_ms;
 	for (struct assignment *a = p->assignments; a != NULL; a = a->next) {
-		if (a->state != ASSIGNMENT_RESTORING || a->asked != NULL)
+		if ((a->state != ASSIGNMENT_RESTORING && a->state != ASSIGNMENT_CLOSED) || a->asked != NULL ||
+		    lost_one_writes(p, a->partition))
 			continue;
 		if (now_boot_ms >= a->retry_boot_ms)
 			ask_restore(p, a);

@@ -136,7 +136,7 @@ find(struct pipeline *p, int cluster, const struct sweep_token *token, struct ev
 	ret->found = FOUND_FOREIGN;
 	if (!marker_read(token->listed->marker, p->o.config->service_id, &m) || (a = held(p, m.partition)) == NULL)
 		return true;
-	ret->floor = journal_floor(p->o.config->deadline_most_ms, pipeline_now());
+	ret->floor = journal_floor(a->journal, pipeline_now());
 	journal_look_attempt(a->journal, m.uuid, &j);
 	switch (j.seen) {
 	case JOURNAL_IN_FLIGHT:
@@ -163,14 +163,15 @@ read_done(const struct pipeline *p, const struct restoration *q, const struct sw
     struct evidence *ret)
 {
 	struct journal_told told;
+	struct assignment *h;
 	struct marker m;
 	struct err e;
 
 	ret->found = FOUND_UNREAD;
 	if (q->failed || !marker_read(token->listed->marker, p->o.config->service_id, &m) ||
-	    journal_read_attempt(q->key, q->value, m.uuid, a, &told, &e) != 0)
+	    (h = held(p, m.partition)) == NULL || journal_read_attempt(q->key, q->value, m.uuid, a, &told, &e) != 0)
 		return;
-	ret->floor = journal_floor(p->o.config->deadline_most_ms, pipeline_now());
+	ret->floor = journal_floor(h->journal, pipeline_now());
 	if (told.what == JOURNAL_TOLD_NOTHING)
 		ret->found = FOUND_NOWHERE;
 	else if (!made_at(p, &told.attempt, q->cluster))

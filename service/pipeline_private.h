@@ -37,7 +37,7 @@ struct pipeline {
 	bool broken;
 	struct err why;                 /* broken: the process must exit */
 
-	struct series *pending, *assigned, *entries, *closed, *rebalances, *seconds;
+	struct series *pending, *assigned, *entries, *closed, *full, *rebalances, *seconds;
 };
 
 void pipeline_break(struct pipeline *p, const struct err *why);
@@ -69,12 +69,20 @@ void hold_restored(struct pipeline *p);
 void hold_turn(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms);
 void hold_drain(struct pipeline *p);
 bool hold_nothing(const struct pipeline *p);    /* nothing is under way any more */
-/* Hold it, and leave it unread (R11). */
-void hold_close(struct pipeline *p, int32_t partition, struct generation *g, const struct err *why);
+/* Hold it, and leave it unread (R11), until its journal can be trusted and holds a #loss behind that offset of it
+ * (INT64_MIN: trusted is enough). */
+void hold_close(struct pipeline *p, int32_t partition, struct generation *g, int64_t loss_before,
+    const struct err *why);
 /* Drop all of a's that nobody else has. */
 void hold_lose(struct pipeline *p, struct assignment *a);
 /* Lose everything and be assigned again: journals are read anew. */
 void hold_begin_anew(struct pipeline *p);
+
+/* ---- pipeline_memory.c: how full partitions' memories are ------------------------------------------------------- */
+
+/* May another record of it be read? */
+bool memory_room(struct assignment *a);
+void memory_turn(struct pipeline *p);
 
 /* ---- pipeline_backlog.c: no cluster starves another -------------------------------------------------------------- */
 
@@ -125,8 +133,7 @@ void recall_told(struct pipeline *p, struct ticket *t, const struct ticket *hold
 void recall_fetched(struct pipeline *p, struct restoration *q);
 /* The own deadline of a GetOutcome or a RevokeToken passed. */
 void recall_late(struct pipeline *p, struct ticket *t);
-/* Is a request of that deadline so old that the journal may have forgotten it? Then it is told so. */
-bool recall_is_past_window(const struct pipeline *p, int64_t deadline);
+/* The journal may have forgotten t: it is told so. */
 void recall_past_window(struct pipeline *p, struct ticket *t);
 
 /* ---- pipeline_revoke.c: a token is deleted ----------------------------------------------------------------------- */

@@ -82,17 +82,11 @@ no_outcome(struct pipeline *p, struct ticket *t)
 void
 recall_past_window(struct pipeline *p, struct ticket *t)
 {
-	status_set(&t->status, STATUS_PAST_WINDOW,
-	    "the request is older than what is remembered; an earlier reply may exist");
+	bool lost = journal_in_loss(t->assignment->journal, t->request.issued_at);
+
+	status_set(&t->status, STATUS_PAST_WINDOW, "the request is older than %s; an earlier reply may exist",
+	    lost ? "a loss in the journal" : "what is remembered");
 	answer_status(p, t);
-}
-
-bool
-recall_is_past_window(const struct pipeline *p, int64_t deadline)
-{
-	int64_t skew = (int64_t)(duration_ms(DURATION_SKEW) / 1000);
-
-	return deadline + skew <= journal_floor(p->o.config->deadline_most_ms, pipeline_now());
 }
 
 /* ---- what a question comes to ------------------------------------------------------------------------------------ */
@@ -184,7 +178,7 @@ cannot_read(struct pipeline *p, struct ticket *t, const struct err *why)
 	struct journal_look look;
 
 	journal_look(t->assignment->journal, t->earlier_hash, NULL, &look);
-	if (look.seen == JOURNAL_DONE && !recall_is_past_window(p, look.deadline)) {
+	if (look.seen == JOURNAL_DONE && !journal_past_window(t->assignment->journal, look.deadline, pipeline_now())) {
 		log_warn("journal", "cannot read a stored reply yet", LOG_N("partition", t->record.partition),
 		    LOG_S("error", why->text));
 		timers_set(p->timers, t, clock_boot_ms() + duration_ms(DURATION_RESTORE_RETRY));

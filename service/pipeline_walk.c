@@ -111,7 +111,8 @@ look_up(struct pipeline *p, struct ticket *t, const struct policy_key *key)
 	case JOURNAL_NEW:
 		break;
 	}
-	if (recall_is_past_window(p, t->request.deadline)) {
+	if (journal_may_have_forgotten(t->assignment->journal, t->request.issued_at, t->request.deadline,
+	    pipeline_now())) {
 		end_stray(p, t);
 		recall_past_window(p, t);
 	} else if (authorize_record(key, &t->request, pipeline_now(), &t->status) != 0)
@@ -171,7 +172,7 @@ walk(struct pipeline *p, struct ticket *t)
 		err_set(&e, ERR_REFUSE, "the record at offset %lld is another one than the journal knows",
 		    (long long)t->record.offset);
 		hold_lose(p, a);
-		hold_close(p, a->partition, a->generation, &e);
+		hold_close(p, a->partition, a->generation, journal_loss_offset(a->journal), &e);
 		return;
 	}
 	case JOURNAL_PLACE_FREE:
@@ -209,7 +210,7 @@ read_partition(struct pipeline *p, struct assignment *a)
 		struct ticket *t;
 
 		if (a->n_tickets >= p->o.config->max_pending || p->tickets_bytes >= TICKETS_BYTES_MOST ||
-		    !watermark_room(a->watermark))
+		    !watermark_room(a->watermark) || !memory_room(a))
 			return;
 		t = ticket_new(a);
 		if (!intake_read(p->intake, a->partition, &t->arena, &t->record)) {
@@ -251,8 +252,9 @@ bool
 walk_more(const struct pipeline *p)
 {
 	for (const struct assignment *a = p->assignments; a != NULL; a = a->next)
-		if (a->readable && a->state == ASSIGNMENT_OPEN && a->n_tickets < p->o.config->max_pending &&
-		    p->tickets_bytes < TICKETS_BYTES_MOST && watermark_room(a->watermark))
+		if (a->readable && a->state == ASSIGNMENT_OPEN && !a->full &&
+		    a->n_tickets < p->o.config->max_pending && p->tickets_bytes < TICKETS_BYTES_MOST &&
+		    watermark_room(a->watermark))
 			return true;
 	return false;
 }

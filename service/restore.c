@@ -129,8 +129,9 @@ take_in(struct restoration *q, const rd_kafka_message_t *m, int64_t high)
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return err_set(&q->err, ERR_RETRY, "reading the journal of partition %" PRId32 ": %s", q->partition,
 		    rd_kafka_message_errstr(m));
-	return journal_remember(q->journal, span_of(m->key, m->key_len),
-	    span_of(m->payload, m->payload != NULL ? m->len : 0), m->offset, &q->err);
+	journal_remember(q->journal, span_of(m->key, m->key_len),
+	    span_of(m->payload, m->payload != NULL ? m->len : 0), m->offset);
+	return 0;
 }
 
 static int
@@ -167,6 +168,25 @@ read_all(struct restore *r, struct restoration *q, int64_t high)
 	return end > 0 ? 0 : -1;
 }
 
+/* A closed partition's journal is read again when something was written to it; an empty one always. */
+static bool
+worth_reading(struct restoration *q, int64_t low, int64_t high)
+{
+	if (low == high || high != q->judged_high)
+		return true;
+	(void)err_set(&q->err, ERR_RETRY, "nothing was written to the journal of partition %" PRId32, q->partition);
+	return false;
+}
+
+/* Where reading the request log begins, if anywhere. */
+static int64_t
+begins_at(const struct journal_found *f)
+{
+	bool inside = f->has_offset && f->offset >= f->request_low && f->offset <= f->request_high;
+
+	return inside ? f->offset : f->request_low;
+}
+
 static int
 restore_journal(struct restore *r, struct restoration *q)
 {
@@ -178,8 +198,9 @@ restore_journal(struct restore *r, struct restoration *q)
 	if (committed_offset(r, q, &f, &metadata, &q->err) == 0 &&
 	    ask_ends(r, r->config->topic_requests, q->partition, &f.request_low, &f.request_high, &q->err) == 0 &&
 	    ask_ends(r, r->config->topic_journal, q->partition, &journal_low, &f.journal_high, &q->err) == 0 &&
+	    worth_reading(q, journal_low, f.journal_high) &&
 	    read_from(r, q->partition, RD_KAFKA_OFFSET_BEGINNING, &q->err) == 0) {
-		q->journal = journal_new(q->partition, r->config, f.has_offset ? f.offset : f.request_low);
+		q->journal = journal_new(q->partition, r->config, begins_at(&f));
 		if (read_all(r, q, f.journal_high) == 0)
 			rc = journal_open(q->journal, &f, &q->start, &q->err);
 	}
@@ -189,6 +210,7 @@ restore_journal(struct restore *r, struct restoration *q)
 		q->claim.metadata[0] = '\0';
 	free(metadata);
 	q->request_high = f.request_high;
+	q->journal_high = f.journal_high;
 	if (rc != 0) {
 		journal_free(q->journal);
 		q->journal = NULL;

@@ -28,6 +28,8 @@ struct restoration {
 	atomic_bool unwanted;           /* set by the loop: the partition is lost, do not go on */
 
 	/* RESTORE_JOURNAL, out */
+	int64_t judged_high;            /* in: with the journal's end there it was judged already; -1: judge it */
+	int64_t journal_high;           /* the journal's end */
 	struct journal *journal;        /* filled and opened; the receiver's */
 	int64_t start, request_high;    /* where reading begins; the request log's end */
 	struct claim claim;             /* to be committed before anything else is */

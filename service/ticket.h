@@ -100,9 +100,13 @@ struct assignment {
 	struct share *of_cluster;       /* what a cluster's tickets hold of it, by the cluster's index */
 	unsigned in_transactions;       /* transactions under way that touch it */
 	bool readable;                  /* its queue may hold records */
-	struct series *lag;
-	struct restoration *asked;      /* RESTORING: what the restorer was asked; NULL: between two tries */
-	uint64_t retry_boot_ms;         /* RESTORING: when a failed restore is tried again */
+	bool full;                      /* its memory is, and nothing of it may go: left unread */
+	bool alarmed;                   /* somebody was told that it is nearly full */
+	struct series *lag, *fill;
+	struct restoration *asked;      /* RESTORING, CLOSED: what the restorer was asked; NULL: between two tries */
+	uint64_t retry_boot_ms;         /* RESTORING, CLOSED: when it is tried again */
+	int64_t judged_high;            /* CLOSED: the journal's end when it was judged last; -1: not yet */
+	int64_t loss_before;            /* CLOSED: a #loss must lie behind this offset of the journal for it to open */
 };
 
 /* ---- item and transaction ---------------------------------------------------------------------------------------- */

@@ -168,6 +168,7 @@ build_limits(const struct config_file *f, struct config *c, struct err *ret_err)
 		return config_refuse("sweep_interval", f->sweep_interval, "a duration from 5s to 1h", ret_err);
 	c->sweep_interval_ms = ms;
 	if (config_number("max_pending", f->max_pending, 1, 100000, &c->max_pending, ret_err) != 0 ||
+	    config_number("max_remembered", f->max_remembered, 100, 100000000, &c->max_remembered, ret_err) != 0 ||
 	    config_number("workers", f->workers, 0, 256, &c->workers, ret_err) != 0)
 		return -1;
 	return 0;

@@ -18,6 +18,8 @@
  *   deadline_most: 1h
  *   sweep_interval: 15m                # between two looks for orphans
  *   max_pending: 1000                  # tickets per partition
+ *   max_remembered: 1000000            # requests remembered per partition: how far each may look back does not
+ *                                      # depend on who holds it, and with which others
  *   workers: 0                         # threads that call the API; 0: one per CPU
  *   reply_schema_id: 0                 # above 0: replies are framed for Schema Registry's deserializers
  *   cloudevents: false                 # true: replies carry ce_* headers
@@ -76,6 +78,7 @@ struct config {
 	struct cluster *clusters; size_t n_clusters;
 	uint64_t deadline_most_ms, sweep_interval_ms;
 	unsigned max_pending;
+	unsigned max_remembered;
 	unsigned workers;
 	uint32_t reply_schema_id;       /* 0: replies are raw protobuf */
 	bool cloudevents;

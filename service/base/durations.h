@@ -38,6 +38,7 @@
 	ROW(SWEEP_SLOT,              5000, API,   "sweeps of a cluster lie at least so far apart; 1, 6, 24 and 60 of them after an attempt of unknown fate") \
 	ROW(SWEEP_FOR,           86400000, API,   "for how long after an attempt its cluster is swept every `sweep_interval`") \
 	ROW(RESTORE_RETRY,           1000, FIXED, "a restore that failed is tried again after this") \
+	ROW(CLOSED_RETRY,            5000, FIXED, "a closed partition's journal is looked at again after this") \
 	ROW(LOOP_STALL,             10000, FIXED, "a loop that has not turned for this long is not alive")
 
 enum duration {

@@ -57,6 +57,10 @@
 	ROW(JOURNAL_ENTRIES, GAUGE, "tokend_journal_entries", "", "", "", "Requests remembered.") \
 	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", "", \
 	    "Partitions closed because their journal cannot be trusted.") \
+	ROW(JOURNAL_FILL, GAUGE, "tokend_journal_fill_percent", "partition", "", "", \
+	    "How much of max_remembered the partition remembers; from 80 on it forgets requests before their time.") \
+	ROW(JOURNAL_FULL, GAUGE, "tokend_journal_full_partitions", "", "", "", \
+	    "Partitions left unread because all that they remember is still needed.") \
 	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", "", \
 	    "Records behind the end of the partition, at the last read.") \
 	ROW(SECRET_LOADED, GAUGE, "tokend_secret_reload_timestamp_seconds", "secret", "", "", \

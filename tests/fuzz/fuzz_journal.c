@@ -49,6 +49,9 @@ struct world {
 	int64_t next_offset, passed;
 	unsigned char id[JOURNAL_ID_BYTES]; bool has_id;
 	uint64_t seq;
+	bool doubted;                           /* it must stay closed */
+	unsigned char replaced[JOURNAL_ID_BYTES]; bool lost, lost_last;
+	size_t n_older;                         /* answers before the last #loss */
 };
 
 /* Around zero, so that they meet. */
@@ -86,14 +89,32 @@ known_or_new(struct world *w, struct span key)
 /* ---- records
  * ------------------------------------------------------------------------------------------------------ */
 
-/* The model's own reading: protobuf-c, and no check, for the journal has taken it. */
+static void
+model_loss(struct world *w, const Tokend__V1__JournalRecord *m)
+{
+	w->doubted = false;
+	w->lost = true;
+	w->n_older = w->n_answers;
+	memset(w->replaced, 0, sizeof(w->replaced));
+	if (m->replaced_journal_id.len > 0)
+		memcpy(w->replaced, m->replaced_journal_id.data, sizeof(w->replaced));
+	for (size_t i = 0; i < w->n_known; i++)
+		if (w->known[i].state == BEGUN)
+			w->known[i].state = NEW;
+}
+
+/* The model's own reading: protobuf-c, and no check, for the record can be read. */
 static void
 model_remember(struct world *w, struct span key, struct span value, int64_t offset)
 {
 	Tokend__V1__JournalRecord *m = tokend__v1__journal_record__unpack(NULL, value.bytes, value.data);
 
 	HOLDS(m != NULL && m->journal_id.len == JOURNAL_ID_BYTES);
-	HOLDS(!w->has_id || memcmp(w->id, m->journal_id.data, JOURNAL_ID_BYTES) == 0);
+	if (m->state == TOKEND__V1__JOURNAL_STATE__LOSS)
+		model_loss(w, m);
+	else if (w->has_id && memcmp(w->id, m->journal_id.data, JOURNAL_ID_BYTES) != 0)
+		w->doubted = true;
+	w->lost_last = m->state == TOKEND__V1__JOURNAL_STATE__LOSS;
 	memcpy(w->id, m->journal_id.data, JOURNAL_ID_BYTES);
 	w->has_id = true;
 	if (m->seq > w->seq)
@@ -124,14 +145,18 @@ static void
 remember(struct world *w, struct span key, struct span value)
 {
 	struct err e = { 0 };
+	struct record_read r;
 	int64_t offset = w->next_offset;
 
 	w->next_offset += 1 + (feed_byte(w->f) & 3);
 	if (w->n_known == KEYS_MOST || w->n_answers == ANSWERS_MOST)
 		return;
-	if (journal_remember(w->j, key, value, offset, &e) != 0) {
+	journal_remember(w->j, key, value, offset);
+	if (record_read(key, value, &w->arena, &r, &e) != 0) {
 		HOLDS(e.next == ERR_REFUSE);
 		harness_sentence(&e);
+		w->doubted = true;
+		w->lost_last = false;
 	} else {
 		model_remember(w, key, value, offset);
 	}
@@ -161,7 +186,8 @@ made_record(struct world *w)
 	struct attempt current = { .number = shape, .cluster = "prod", .not_after_ms = 1000 * shape };
 	struct attempts attempts = { .begun = shape, .closed = closed,
 	    .n_closed = shape >= 0xf0 ? ATTEMPTS_CLOSED_MOST : shape >> 3 };
-	struct record_written r = { .journal_id = hash_of(w, shape == 0xff), .seq = w->seq + 1 + (shape & 1),
+	struct record_written r = { .journal_id = w->has_id && shape != 0xff ? w->id : hash_of(w, shape),
+	    .seq = w->seq + 1 + (shape & 1),
 	    .state = (shape & 2) != 0 ? RECORD_DONE : RECORD_INTENT, .attempts = &attempts,
 	    .attempt = (shape & 4) != 0 ? &current : NULL };
 	struct span key = few_key(w, which);
@@ -176,6 +202,23 @@ made_record(struct world *w)
 		key = journal_offset_key(&w->arena, 0, r.offset);
 	}
 	remember(w, key, record_write(&r, &w->arena));
+}
+
+/* Made by hand: tokend reads it and never writes it. */
+static void
+made_loss(struct world *w, uint8_t id, uint8_t replaced)
+{
+	Tokend__V1__JournalRecord m = TOKEND__V1__JOURNAL_RECORD__INIT;
+	unsigned char *value;
+
+	m.format = m.lowest_reader = 1;
+	m.state = TOKEND__V1__JOURNAL_STATE__LOSS;
+	m.seq = w->seq + 1;
+	m.loss_moment = HARNESS_NOW - 1000;
+	m.journal_id = (ProtobufCBinaryData){ JOURNAL_ID_BYTES, hash_of(w, id) };
+	m.replaced_journal_id = (ProtobufCBinaryData){ JOURNAL_ID_BYTES, hash_of(w, replaced) };
+	value = arena_alloc(&w->arena, tokend__v1__journal_record__get_packed_size(&m));
+	remember(w, span_str(JOURNAL_LOSS_KEY), span_of(value, tokend__v1__journal_record__pack(&m, value)));
 }
 
 static void
@@ -250,7 +293,7 @@ check_place(struct world *w, int64_t offset)
 	if (n == 0 && !begun_at(w, offset))
 		HOLDS(journal_place(w->j, offset, foreign) == JOURNAL_PLACE_FREE);
 	else
-		HOLDS(n == 0 || journal_place(w->j, offset, foreign) != JOURNAL_PLACE_FREE);
+		HOLDS(n == 0 || last < w->n_older || journal_place(w->j, offset, foreign) != JOURNAL_PLACE_FREE);
 	if (n == 1)     /* several: no journal of ours has that */
 		HOLDS(journal_place(w->j, offset, w->answers[last].digest) == JOURNAL_PLACE_ANSWERED);
 }
@@ -404,12 +447,14 @@ opened(struct world *w)
 		found.metadata = metadata;
 	}
 	if (journal_open(w->j, &found, &start, &e) != 0) {
-		HOLDS(found.has_offset && e.next == ERR_REFUSE);
+		HOLDS(e.next == ERR_FATAL || (e.next == ERR_REFUSE && (w->doubted || found.has_offset)));
 		harness_sentence(&e);
 		return false;
 	}
-	HOLDS(start == (found.has_offset ? found.offset : found.request_low));
-	HOLDS(!found.has_offset || (start >= found.request_low && start <= found.request_high));
+	HOLDS(!w->doubted);
+	HOLDS(start >= found.request_low && (start <= found.request_high || found.request_low > found.request_high));
+	HOLDS(start == (found.has_offset ? found.offset : found.request_low) ||
+	    (start == found.request_low && w->lost));
 	HOLDS(journal_least(w->j) == w->next_offset);
 	w->passed = start;
 	return true;
@@ -424,7 +469,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	bool more = true;
 
 	while (f.rest.bytes > 0 && n++ < OPERATIONS_MOST && more) {
-		switch (feed_byte(&f) & 3) {
+		uint8_t what = feed_byte(&f);
+
+		switch (what & 3) {
 		case 0:
 		case 1:
 			made_record(&w);
@@ -433,7 +480,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 			raw_record(&w);
 			break;
 		case 3:
-			more = false;
+			more = what >= 0xf0;
+			if (more)
+				made_loss(&w, feed_byte(&f), feed_byte(&f));
 			break;
 		}
 	}

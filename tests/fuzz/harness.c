@@ -213,6 +213,7 @@ static struct cluster clusters[] = {
 static const struct config config = {
 	.service_id = (char *)"tokens", .topic_replies = (char *)"tokend.replies", .partitions = 1,
 	.clusters = clusters, .n_clusters = 2, .deadline_most_ms = 3600000,
+	.max_remembered = 1000000,
 };
 
 const struct config *

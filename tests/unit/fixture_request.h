@@ -39,6 +39,7 @@ static __attribute__((unused)) struct cluster fixture_clusters[] = {
 static __attribute__((unused)) struct config fixture_config = {
 	.service_id = (char *)"tokens", .topic_replies = (char *)"tokend.replies", .partitions = 1,
 	.clusters = fixture_clusters, .n_clusters = 2, .deadline_most_ms = 3600000,
+	.max_remembered = 1000000,
 };
 
 /* The key pair that comes of a seed of this byte, 32 times. */

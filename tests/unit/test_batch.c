@@ -19,7 +19,7 @@
 #define START 10
 #define JOURNAL_HIGH 50
 
-static const struct config config;
+static const struct config config = { .max_remembered = 1000 };
 static rd_kafka_t *consumer;            /* without brokers: generations are told apart by who captured them */
 static struct batch *batch;
 

@@ -335,12 +335,49 @@ journal_records_are_read(void **state)
 	for_each_tag(check_journal_records);
 }
 
+/* The configuration of then still holds the clusters where attempts were made: who took one out waits a day. */
+static void
+configure_cluster(struct config *c, const Tokend__V1__Attempt *a)
+{
+	if (a == NULL || c->n_clusters == 2)
+		return;
+	memcpy(c->clusters[c->n_clusters].digest, a->cluster_digest.data, a->cluster_digest.len);
+	for (size_t i = 0; i < c->n_clusters; i++)
+		if (memcmp(c->clusters[i].digest, a->cluster_digest.data, a->cluster_digest.len) == 0)
+			return;
+	c->n_clusters++;
+}
+
+static const struct config *
+config_of_then(const cJSON *kept)
+{
+	static struct cluster clusters[2];
+	static struct config c;
+	const cJSON *record;
+
+	c = fixture_config;
+	c.clusters = clusters;
+	c.n_clusters = 0;
+	cJSON_ArrayForEach(record, json_member(kept, "journal")) {
+		struct arena a = { 0 };
+		struct span value = bytes(&a, record, "value");
+		Tokend__V1__JournalRecord *m = tokend__v1__journal_record__unpack(NULL, value.bytes, value.data);
+
+		assert_non_null(m);
+		configure_cluster(&c, m->attempt);
+		for (size_t i = 0; i < m->n_closed; i++)
+			configure_cluster(&c, m->closed[i]);
+		tokend__v1__journal_record__free_unpacked(m, NULL);
+		arena_free(&a);
+	}
+	return &c;
+}
+
 static struct journal *
 restored(const cJSON *kept, int32_t partition, int64_t *ret_high)
 {
-	struct journal *j = journal_new(partition, &fixture_config, 0);
+	struct journal *j = journal_new(partition, config_of_then(kept), 0);
 	const cJSON *record;
-	struct err e;
 
 	*ret_high = 0;
 	cJSON_ArrayForEach(record, json_member(kept, "journal")) {
@@ -349,8 +386,7 @@ restored(const cJSON *kept, int32_t partition, int64_t *ret_high)
 		int64_t offset = json_number(record, "offset");
 
 		if (json_number(record, "partition") == partition) {
-			if (journal_remember(j, key, value, offset, &e) != 0)
-				fail_msg("%s", e.text);
+			journal_remember(j, key, value, offset);
 			*ret_high = offset + 2;       /* the transaction's marker lies behind it */
 		}
 		arena_free(&a);
