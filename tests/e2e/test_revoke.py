@@ -144,6 +144,9 @@ def test_there_is_nothing_to_revoke(shared, r):
         told(shared, r, revoke, "NO_OUTCOME", f'"{create.id}" brought no token', '"nowhere"', details={})
     assert deletes(shared) == before
     told(shared, r, r.other("GetOutcome", create.id), "INVALID_FIELD", replayed=True)
+    create = r.create(a_description(), request_id=never)
+    first = told(shared, r, create, "CREATED", posts=1, made=1)     # the question has used nothing up
+    revoked(r.ask(r.other("RevokeToken", never)), first)
 
 
 @pytest.mark.row("NO_OUTCOME")
@@ -156,6 +159,17 @@ def test_somebody_elses_is_as_if_it_did_not_exist(shared, r):
     revoked(r.ask(r.other("RevokeToken", create.id)), first)
     told(shared, billing, billing.other("RevokeToken", create.id), "NO_OUTCOME")
     told(shared, billing, billing.other("GetOutcome", create.id), "NO_OUTCOME")
+
+
+def test_one_id_of_two_principals_is_two_tokens(shared, r):
+    create, first = created(shared, r)
+    billing, soon = shared.requester("billing"), int(time.time()) + 600
+    other = billing.create(a_description(), read=["billing_x"], expires_at=soon, request_id=create.id)
+    theirs = told(shared, billing, other, "CREATED", posts=1, made=1)
+    revoked(r.ask(r.other("RevokeToken", create.id)), first)
+    assert lives(shared, theirs)
+    assert not told(shared, billing, other, "CREATED", replayed=True).message.HasField("revoked_at")
+    revoked(billing.ask(billing.other("RevokeToken", create.id)), theirs)
 
 
 def test_who_asks_must_be_who_he_says(shared, r):
@@ -276,6 +290,19 @@ def test_no_answer_but_success_is_the_last(shared, r, status):
     assert shared.tokends[0].said(NOT_YET, request_id=create.id, attempt=1)
 
 
+def test_one_that_comes_too_late_deletes_nothing(shared, r):
+    """It lay in the topic until its time was over: whoever sent it may have given up wanting it."""
+    create, first = created(shared, r)
+    before = deletes(shared)
+    message = r.other("RevokeToken", create.id, life_s=0).message
+    message.issued_at.seconds -= 60
+    message.deadline.seconds -= 60
+    told(shared, r, r.sign("RevokeToken", message), "STILL_IN_FLIGHT", "the deadline", first.secret.token_id)
+    assert lives(shared, first) and deletes(shared) == before
+    revoked(r.ask(r.other("RevokeToken", create.id)), first)
+    revoked(r.ask(r.sign("RevokeToken", message)), first, replayed=True)    # what is decided is told, however late
+
+
 def test_one_gives_up_and_another_goes_on(shared, r):
     """Whoever waits for a revocation that ends without success begins its own, with its own deadline."""
     create, first = created(shared, r, cluster="refusing")
@@ -314,7 +341,8 @@ def test_a_cluster_that_takes_no_more_requests_still_deletes(shared, r):
 
 
 def test_killed_between_the_delete_and_its_record(world):
-    """The next life reads the record again, asks InfluxDB again, and is told that there is nothing left."""
+    """The next life reads the record again, asks InfluxDB again, and is told that there is nothing left. It does so for
+    whoever has no grants any more, too."""
     t, r = world.tokend(), world.requester()
     create, first = created(world, r)
     world.sandbox.fault(
@@ -327,6 +355,9 @@ def test_killed_between_the_delete_and_its_record(world):
     until("both were read", lambda: t.metric("tokend_pending") >= 2)
     t.kill()
     world.sandbox.release()
+    for grant in world.policy["principals"][0]["grants"]:
+        grant["clusters"] = ["edge"]
+    world.write_policy()
     world.tokend()
     assert revoked(r.wait(revoke), first).attempts == 1
     revoked(r.wait(other), first, replayed=True)
@@ -372,17 +403,21 @@ def test_a_drain_leaves_it_to_the_next_life(world):
     revoked(r.wait(later), check(r.wait(create_later), "CREATED"))
 
 
-def test_a_delete_that_ends_in_a_drain_is_written_down(world):
+def test_a_delete_that_ends_in_a_drain(world):
+    """What is done is written down; what failed is left to the next life, which has the time."""
     t, r = world.tokend(), world.requester()
-    create, first = created(world, r)
-    world.sandbox.fault(
-        {"operation": "delete", "token_id": first.secret.token_id, "fault": "delay", "delay_ms": 3000, "times": 1}
-    )
-    revoke = r.other("RevokeToken", create.id)
-    r.send(revoke)
-    world.sandbox.wait_in_flight(1)
+    well, badly = created(world, r), created(world, r)
+    for (_, first), fault in ((well, {"fault": "delay"}), (badly, {"fault": "error", "status": 503})):
+        world.sandbox.fault({"operation": "delete", "token_id": first.secret.token_id, "delay_ms": 3000, **fault})
+    revokes = [r.other("RevokeToken", create.id) for create, _ in (well, badly)]
+    r.send(*revokes)
+    world.sandbox.wait_in_flight(2)
     assert t.terminate() == 0
-    assert revoked(r.wait(revoke), first).attempts == 1 and deletes(world) == 1
+    assert revoked(r.wait(revokes[0]), well[1]).attempts == 1
+    r.poll(0.5)
+    assert revokes[1].digest not in r.replies and deletes(world) == 2
+    world.tokend()
+    assert revoked(r.wait(revokes[1]), badly[1]).attempts == 1 and deletes(world) == 3
 
 
 @pytest.mark.row("TARGET_GONE")

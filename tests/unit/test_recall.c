@@ -26,7 +26,7 @@ static const struct config config = { .clusters = clusters, .n_clusters = 1, .de
 static struct pipeline p;
 static struct assignment a;
 
-/* ---- the rooms around --------------------------------------------------------------------------------------------- */
+/* ---- the rooms around -------------------------------------------------------------------------------------------- */
 
 static struct ticket *answered, *told, *in_line, *dropped;
 static struct restoration *question;
@@ -103,7 +103,7 @@ pipeline_drop(struct pipeline *of, struct ticket *t)
 	dropped = t;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static int
 setup(void **state)
@@ -194,7 +194,7 @@ soon(void)
 	return pipeline_now() + 600;
 }
 
-/* ---- questions ----------------------------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------------------------------- */
 
 /* The record may have moved: asked once more, a while later, and not for ever. */
 static void
@@ -252,10 +252,12 @@ test_what_an_earlier_life_began(void **state)
 	struct ticket *t = asks(METHOD_GET_OUTCOME, soon()), *c = create(soon());
 	struct journal *next = journal_new(0, &config, 0);
 	struct err e;
+	struct span intent;
 	uint64_t seq;
 
 	(void)state;
-	assert_int_equal(journal_remember(next, c->journal_key, journal_intent(a.journal, c, &c->arena, &seq), 5, &e), 0);
+	intent = journal_intent(a.journal, c, &c->arena, &seq);
+	assert_int_equal(journal_remember(next, c->journal_key, intent, 5, &e), 0);
 	journal_free(a.journal);
 	a.journal = next;
 	recall_outcome(&p, t, NULL);
@@ -267,7 +269,8 @@ test_what_an_earlier_life_began(void **state)
 static void
 test_a_question_waits_until_its_own_deadline(void **state)
 {
-	struct ticket *c = create(1000), *outcome = asks(METHOD_GET_OUTCOME, 300), *repeat = asks(METHOD_CREATE_TOKEN, 1000);
+	struct ticket *c = create(1000), *repeat = asks(METHOD_CREATE_TOKEN, 1000);
+	struct ticket *outcome = asks(METHOD_GET_OUTCOME, 300);
 
 	(void)state;
 	recall_outcome(&p, outcome, NULL);
@@ -287,7 +290,7 @@ test_a_question_waits_until_its_own_deadline(void **state)
 	assert_ptr_equal(told, repeat);
 }
 
-/* ---- revocations --------------------------------------------------------------------------------------------------- */
+/* ---- revocations ------------------------------------------------------------------------------------------------- */
 
 static struct ticket *
 revokes(int64_t deadline)
