@@ -104,7 +104,7 @@ evidence_may_delete(const struct evidence *e)
 		return in_hand(e);
 	switch (e->found) {
 	case FOUND_FOREIGN:
-		return EVIDENCE_FOREIGN;
+		return RULE_OFF("R4") ? EVIDENCE_CLOSED : EVIDENCE_FOREIGN;
 	case FOUND_UNREAD:
 		return EVIDENCE_UNREAD;
 	case FOUND_NOWHERE:

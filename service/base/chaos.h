@@ -62,6 +62,8 @@ bool chaos_off(const char *rule);
 	    "can be read at once: kill the owner at done-committing while the broker is slow to end transactions") \
 	ROW("R3", "a POST leaves however old its intent: stop it at intent-committed until another has closed the " \
 	    "attempt and listed, let it go on, and a token nobody receives is created after that") \
+	ROW("R4", "a token of whose attempt an instance knows nothing is deleted, and what an earlier life left open " \
+	    "counts as closed: two instances that sweep are enough, for each deletes what the other delivered") \
 	ROW("R5", "a commit that takes over a second counts as aborted, and its items are queued once more: hold the " \
 	    "broker's answers back for two") \
 	ROW("R7", "a POST whose connection died before an answer is sent again: an API that executes, and closes a " \
