@@ -73,7 +73,7 @@ static void
 no_outcome(struct pipeline *p, struct ticket *t)
 {
 	(void)status_set(&t->status, STATUS_NO_OUTCOME,
-	    "nothing is known of request_id \"%s\" for principal %s: never asked, or longer than 7 days ago%s",
+	    "nothing is known of request_id \"%s\" for principal %s: never asked, or longer ago than is remembered%s",
 	    t->request.request_id, t->request.principal, t->request.method == METHOD_REVOKE_TOKEN ?
 	    "; what is older the operator revokes by its token ID" : "");
 	answer_status(p, t);

@@ -93,7 +93,7 @@ test_an_inherited_one_is_closed_by_a_commit_alone(void **state)
 	attempts_settle(&t->attempts, FATE_UNKNOWN, &t->arena);
 	begin(t);
 	intent = journal_intent(j, t, &t->arena, &seq);
-	assert_int_equal(journal_remember(next, t->journal_key, intent, 5, &e), 0);
+	journal_remember(next, t->journal_key, intent, 5);
 	assert_int_equal(journal_open(next, &nothing, &start, &e), 0);
 	journal_look_attempt(next, uuid_of(t, 2, uuid), &found);
 	assert_int_equal(found.seen, JOURNAL_BEGUN);
