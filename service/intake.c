@@ -4,8 +4,12 @@
  * Back-pressure without pausing: each assigned partition gets a queue of its own, cut off from the
  * consumer's, and a partition that may not go on is simply left unread, while the consumer's own queue is
  * polled all the time so that the group does not throw us out. (Pausing loses records in librdkafka 2.0 and
- * costs a second at each resume in later ones.) librdkafka bounds what an unread queue holds by
- * queued.max.messages.kbytes.
+ * costs a second at each resume in later ones.)
+ *
+ * What an unread queue may hold is bounded twice. queued.max.messages.kbytes counts values and not headers, of
+ * which a record may have a megabyte; so few records are enough, too: queued.min.messages. The price is that
+ * librdkafka, having seen enough in a queue, does not look again for up to a second. Whoever has emptied such a
+ * queue therefore nudges it.
  *
  * Assignments are eager: a generation covers all that an instance holds. A revocation is not answered in the
  * callback: the loop ends what is under way first, and gives up then; commits of the old generation are
@@ -21,13 +25,15 @@
 #include <unistd.h>
 
 #include "service/base/arena.h"
+#include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/durations.h"
-#include "service/base/log.h"
+#include "service/base/log_limit.h"
 #include "service/generation.h"
 #include "service/kafka_client.h"
 
 #define BATCH 64
+#define UNREAD_ENOUGH 32                         /* records of one partition: more are not fetched */
 #define UNREAD_BYTES_MOST (32 * 1024 * 1024)     /* of all partitions together, beside one fetch each */
 
 struct source {
@@ -35,6 +41,7 @@ struct source {
 	rd_kafka_message_t *batch[BATCH];
 	size_t at, count;
 	int64_t next;                   /* offset above the last one read */
+	unsigned since_nudge;           /* records read since then */
 };
 
 struct intake {
@@ -50,6 +57,7 @@ struct intake {
 	bool closing;                   /* nothing is under way any more: a revocation need not wait */
 	bool has_event;
 	struct intake_event event;
+	struct log_limit errors, partition_errors;
 };
 
 static const uint64_t wake_payload = 1;
@@ -171,7 +179,7 @@ intake_begin_anew(struct intake *in)
 static rd_kafka_t *
 join(struct intake *in, const struct config *c, struct err *ret_err)
 {
-	char session[24], heartbeat[24], most_poll[24], queued[24], why[256];
+	char session[24], heartbeat[24], most_poll[24], queued[24], enough[24], why[256];
 	uint64_t queued_kb = UNREAD_BYTES_MOST / 1024 / (uint64_t)c->partitions;
 	const struct kafka_property own[] = {
 		{ "group.id", c->group_id },
@@ -182,7 +190,8 @@ join(struct intake *in, const struct config *c, struct err *ret_err)
 		{ "partition.assignment.strategy", "range" },
 		{ "enable.auto.commit", "false" }, { "enable.auto.offset.store", "false" },
 		{ "auto.offset.reset", "earliest" }, { "isolation.level", "read_committed" },
-		{ "queued.max.messages.kbytes", queued }, { "fetch.message.max.bytes", "262144" },
+		{ "queued.max.messages.kbytes", queued }, { "queued.min.messages", enough },
+		{ "fetch.message.max.bytes", "262144" },
 	};
 	rd_kafka_conf_t *conf;
 	rd_kafka_t *rk;
@@ -191,8 +200,11 @@ join(struct intake *in, const struct config *c, struct err *ret_err)
 	snprintf(heartbeat, sizeof heartbeat, "%" PRIu64, duration_ms(DURATION_HEARTBEAT));
 	snprintf(most_poll, sizeof most_poll, "%" PRIu64, duration_ms(DURATION_MAX_POLL));
 	snprintf(queued, sizeof queued, "%" PRIu64, queued_kb > 256 ? queued_kb : 256);
+	snprintf(enough, sizeof enough, "%d", UNREAD_ENOUGH);
 	if ((conf = kafka_client_conf(c, "intake", own, sizeof own / sizeof own[0], ret_err)) == NULL)
 		return NULL;
+	/* Later versions wait by this clock and cannot be nudged; to 2.0 it is unknown. */
+	(void)rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "10", why, sizeof why);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_opaque(conf, in);
 	if ((rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why)) == NULL) {
@@ -270,6 +282,16 @@ intake_woken(struct intake *in)
 	return read(in->fd, &count, sizeof count) == sizeof count;
 }
 
+static void
+report(struct log_limit *limit, const char *what, const rd_kafka_message_t *m)
+{
+	int64_t left_out;
+
+	if (log_limit_passes(limit, "intake", clock_boot_ms(), &left_out))
+		log_warn("intake", what, LOG_N("partition", m->partition), LOG_S("error", rd_kafka_message_errstr(m)),
+		    LOG_LEFT_OUT(left_out));
+}
+
 bool
 intake_poll(struct intake *in, struct intake_event *ret)
 {
@@ -281,7 +303,7 @@ intake_poll(struct intake *in, struct intake_event *ret)
 			in->has_event = true;
 			err_set(&in->event.err, ERR_FATAL, "the consumer is broken: %s", rd_kafka_message_errstr(m));
 		} else if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-			log_warn("intake", "the consumer reports an error", LOG_S("error", rd_kafka_message_errstr(m)));
+			report(&in->errors, "the consumer reports an error", m);
 		else {                          /* to drop it would let the watermark pass it */
 			in->event = (struct intake_event){ .kind = INTAKE_FATAL };
 			in->has_event = true;
@@ -344,14 +366,34 @@ copy_record(const rd_kafka_message_t *m, struct arena *a, struct record *ret)
 	copy_headers(m, a, ret);
 }
 
-static rd_kafka_message_t *
-next_message(struct source *s)
+/* Anything that the partition's broker is asked has librdkafka look at its queues again. The answer is not waited
+ * for: this returns at once, with a timeout. */
+static void
+nudge(struct intake *in, int32_t partition)
 {
+	rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_topic_partition_list_add(one, in->config->topic_requests, partition)->offset = 0;
+	(void)rd_kafka_offsets_for_times(in->consumer, one, 0);
+	rd_kafka_topic_partition_list_destroy(one);
+}
+
+/* A queue that held enough is one of which so many were read when it is empty. */
+static rd_kafka_message_t *
+next_message(struct intake *in, int32_t partition)
+{
+	struct source *s = &in->sources[partition];
+
 	if (s->at == s->count) {
 		ssize_t n = rd_kafka_consume_batch_queue(s->queue, 0, s->batch, BATCH);
 
 		s->at = 0;
 		s->count = n > 0 ? (size_t)n : 0;
+		s->since_nudge += (unsigned)s->count;
+		if (s->count < BATCH && s->since_nudge >= UNREAD_ENOUGH) {
+			s->since_nudge = 0;
+			nudge(in, partition);
+		}
 	}
 	return s->at < s->count ? s->batch[s->at++] : NULL;
 }
@@ -362,15 +404,14 @@ intake_read(struct intake *in, int32_t partition, struct arena *a, struct record
 	struct source *s = &in->sources[partition];
 	rd_kafka_message_t *m;
 
-	while (s->queue != NULL && (m = next_message(s)) != NULL) {
+	while (s->queue != NULL && (m = next_message(in, partition)) != NULL) {
 		bool record = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 
 		if (record) {
 			copy_record(m, a, ret);
 			s->next = m->offset + 1;
 		} else
-			log_warn("intake", "a partition reports an error", LOG_N("partition", partition),
-			    LOG_S("error", rd_kafka_message_errstr(m)));
+			report(&in->partition_errors, "a partition reports an error", m);
 		rd_kafka_message_destroy(m);
 		if (record)
 			return true;

@@ -8,23 +8,42 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/err.h"
-#include "service/base/log.h"
+#include "service/base/log_limit.h"
 #include "service/base/secret.h"
 
 #define SECRET_MOST (64 * 1024)
+#define KINDS 32                        /* of librdkafka's lines; some kinds may share a limit */
+
+/* A broker that comes and goes has one told of it for as long as it does. */
+static struct log_limit limits[KINDS];
+
+static struct log_limit *
+limit_of(const char *facility)
+{
+	unsigned kind = 0;
+
+	for (; *facility != '\0'; facility++)
+		kind = kind * 31 + (unsigned char)*facility;
+	return &limits[kind % KINDS];
+}
 
 static void
 on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
+	int64_t left_out;
+
 	/* Every property goes to consumers and producers alike; that one of them has no use for it is no news. */
 	if (strcmp(facility, "CONFWARN") == 0)
 		level = LOG_DEBUG;
+	if (!log_limit_passes(limit_of(facility), "librdkafka", clock_boot_ms(), &left_out))
+		return;
 	log_event(level <= LOG_ERR ? LOG_ERROR_ : level <= LOG_WARNING ? LOG_WARN_ : level <= LOG_INFO ?
 	    LOG_INFO_ : LOG_DEBUG_, "librdkafka", text,
 	    (const struct log_field[]){ LOG_S("facility", facility),
-	    LOG_S("client", rk != NULL ? rd_kafka_name(rk) : NULL) }, 2);
+	    LOG_S("client", rk != NULL ? rd_kafka_name(rk) : NULL), LOG_LEFT_OUT(left_out) }, 3);
 }
 
 static int

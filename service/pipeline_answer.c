@@ -207,8 +207,9 @@ is_dead_letters_own(struct span name)
 /* With our headers a record may become too large to be written: one such record would stop all partitions.
  * What cannot be kept whole is told by its place alone. */
 void
-answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
+answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason, struct log_limit *limit)
 {
+	int64_t left_out = 0;
 	size_t bytes = record_bytes(&t->record), n = 0;
 	struct header *headers = arena_alloc(&t->arena, (t->record.n_headers + 5) * sizeof *headers);
 	struct outgoing *out;
@@ -231,8 +232,10 @@ answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason)
 	    add_out(t, OUT_DEAD_LETTER, span_of(NULL, 0), span_of(NULL, 0));
 	out->headers = headers;
 	out->n_headers = n;
-	log_warn("intake", "a record goes to the dead letters", LOG_S("reason", reason),
-	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset));
+	if (limit == NULL || log_limit_passes(limit, "intake", clock_boot_ms(), &left_out))
+		log_warn("intake", "a record goes to the dead letters", LOG_S("reason", reason),
+		    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset),
+		    LOG_LEFT_OUT(left_out));
 	metrics_add(metrics_at(METRIC_DEAD_LETTERS, reason, NULL), 1);
 	queue(p, t);
 	CHAOS_POINT("refusal-queued");
@@ -262,12 +265,22 @@ answer_hand_over(struct pipeline *p, struct ticket *t)
 
 /* ---- afterwards -------------------------------------------------------------------------------------------------- */
 
+/* Of those there may be a flood. Whatever somebody signed whom the policy knows is always told. */
+static bool
+is_anybodys(const struct ticket *t)
+{
+	return !t->verified && !t->signed_well;
+}
+
 static void
 audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
 {
 	const char *reason = t->request.reason;         /* a RevokeToken's */
 	char digest[65], trace[33] = "";
+	int64_t left_out = 0;
 
+	if (is_anybodys(t) && !log_limit_passes(&p->refusals[t->status.cause], "audit", clock_boot_ms(), &left_out))
+		return;
 	if (t->metadata.traceparent.bytes >= 35)
 		memcpy(trace, t->metadata.traceparent.data + 3, 32);
 	log_info("audit", t->replayed ? "replayed" : t->holder ? "outcome" : "refused",
@@ -281,7 +294,7 @@ audit(struct pipeline *p, const struct ticket *t, const struct status_row *row)
 	    LOG_N("attempt", t->attempts.begun), LOG_N("closed", t->attempts.n_closed),
 	    LOG_N("partition", t->record.partition), LOG_N("offset", t->record.offset),
 	    LOG_S("trace_id", trace[0] != '\0' ? trace : NULL),
-	    LOG_S("policy", text_hex(span_of(policy_digest(p->policy), 8), digest)));
+	    LOG_S("policy", text_hex(span_of(policy_digest(p->policy), 8), digest)), LOG_LEFT_OUT(left_out));
 }
 
 void

@@ -6,7 +6,9 @@
 #ifndef TOKEND_PIPELINE_PRIVATE_H
 #define TOKEND_PIPELINE_PRIVATE_H
 
+#include "service/base/log_limit.h"
 #include "service/pipeline.h"
+#include "service/status.h"
 #include "service/ticket.h"
 
 struct journal_reply;
@@ -37,6 +39,9 @@ struct pipeline {
 	bool broken;
 	struct err why;                 /* broken: the process must exit */
 
+	/* Lines about records that did not verify, which anybody may write who reaches the topic. */
+	struct log_limit refusals[STATUS_COUNT], dead_letters;
+
 	struct series *pending, *assigned, *entries, *closed, *full, *rebalances, *seconds;
 };
 
@@ -52,8 +57,9 @@ void answer_status(struct pipeline *p, struct ticket *t);
 void answer_token(struct pipeline *p, struct ticket *t);
 /* t->stored is an outcome decided earlier: tell it again. */
 void answer_again(struct pipeline *p, struct ticket *t);
-/* No reply can be given: the record goes to the dead letters. reason is a constant. */
-void answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason);
+/* No reply can be given: the record goes to the dead letters. reason is a constant; limit is that of the lines about
+ * it, NULL: each is written. */
+void answer_dead_letter(struct pipeline *p, struct ticket *t, const char *reason, struct log_limit *limit);
 /* Write the intent; or hand the request over to whoever takes the partition next. */
 void answer_intent(struct pipeline *p, struct ticket *t);
 void answer_hand_over(struct pipeline *p, struct ticket *t);

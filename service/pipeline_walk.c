@@ -157,7 +157,7 @@ walk(struct pipeline *p, struct ticket *t)
 	bool outside_read = headers_read(p->o.config, &t->record, &t->metadata, &t->status) == 0, signature_good;
 	struct verification v = { .metadata = &t->metadata, .policy = t->policy };
 
-	signature_good = verify_signature(&v, &bad_signature) == 0;
+	signature_good = t->signed_well = verify_signature(&v, &bad_signature) == 0;
 	memcpy(t->fingerprint, v.fingerprint, sizeof t->fingerprint);
 	memcpy(t->digest, v.digest, sizeof t->digest);
 	switch (journal_place(t->assignment->journal, t->record.offset, t->digest)) {
@@ -179,7 +179,7 @@ walk(struct pipeline *p, struct ticket *t)
 		break;
 	}
 	if (!headers_key_valid(&t->record)) {
-		answer_dead_letter(p, t, "invalid_key");
+		answer_dead_letter(p, t, "invalid_key", t->signed_well ? NULL : &p->dead_letters);
 		return;
 	}
 	if (outside_read && !signature_good)
@@ -200,7 +200,7 @@ skip(struct pipeline *p, struct ticket *t)
 		return;
 	}
 	end_stray(p, t);
-	answer_dead_letter(p, t, "skipped");
+	answer_dead_letter(p, t, "skipped", NULL);
 }
 
 static void

@@ -27,7 +27,7 @@
 #include "service/base/clock.h"
 #include "service/base/config.h"
 #include "service/base/durations.h"
-#include "service/base/log.h"
+#include "service/base/log_limit.h"
 #include "service/base/mailbox.h"
 #include "service/base/metrics.h"
 #include "service/generation.h"
@@ -69,14 +69,17 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 static void
 on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
+	static struct log_limit errors;
 	struct publish *p = opaque;
+	int64_t left_out;
 
 	(void)rk;
 	if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
 	    code == RD_KAFKA_RESP_ERR__TIMED_OUT)
 		atomic_store(&p->link_dropped, true);
-	log_warn("publish", "the producer reports an error", LOG_S("error", reason),
-	    LOG_S("code", rd_kafka_err2name(code)));
+	if (log_limit_passes(&errors, "publish", clock_boot_ms(), &left_out))
+		log_warn("publish", "the producer reports an error", LOG_S("error", reason),
+		    LOG_S("code", rd_kafka_err2name(code)), LOG_LEFT_OUT(left_out));
 }
 
 static void

@@ -209,6 +209,7 @@ struct ticket {
 	struct request request;         /* once decoded */
 	struct policy *policy;          /* the snapshot it is judged by; counted */
 
+	bool signed_well;               /* by a key of the policy's; what was signed may be anything */
 	bool verified;
 	const char *principal;          /* the verified key's owner; "" before */
 	unsigned char fingerprint[32], digest[32];

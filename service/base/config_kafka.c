@@ -20,8 +20,9 @@ static const char *const owned[] = {
 	"acks", "auto.commit.enable", "auto.offset.reset", "delivery.timeout.ms", "enable.auto.", "enable.idempotence",
 	"enable.partition.eof", "fetch.message.max.bytes", "group.id", "group.instance.id", "heartbeat.interval.ms",
 	"isolation.level", "max.partition.fetch.bytes", "max.poll.interval.ms", "message.max.bytes",
-	"message.timeout.ms", "partition.assignment.strategy", "queued.max.messages.kbytes", "request.required.acks",
-	"session.timeout.ms", "socket.timeout.ms", "transaction.timeout.ms", "transactional.id"
+	"message.timeout.ms", "partition.assignment.strategy", "queued.max.messages.kbytes", "queued.min.messages",
+	"request.required.acks", "session.timeout.ms", "socket.timeout.ms", "transaction.timeout.ms",
+	"transactional.id"
 };
 
 static const char *const secrets[] = {

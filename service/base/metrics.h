@@ -63,6 +63,8 @@
 	    "Partitions left unread because all that they remember is still needed.") \
 	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", "", \
 	    "Records behind the end of the partition, at the last read.") \
+	ROW(LOG_LEFT_OUT, COUNTER, "tokend_log_lines_left_out_total", "logger", "", "", \
+	    "Lines that were not logged, because there were too many of their kind.") \
 	ROW(SECRET_LOADED, GAUGE, "tokend_secret_reload_timestamp_seconds", "secret", "", "", \
 	    "Unix time since which the secret has been in use as it is now.") \
 	ROW(BUILD_INFO, GAUGE, "tokend_build_info", "version", "librdkafka", "", "Always 1.")

@@ -297,6 +297,7 @@ what_the_protocol_owns_is_refused(void **state)
 	static const char *const owned[] = { "isolation.level", "enable.auto.commit", "enable.auto.offset.store",
 		"enable.partition.eof", "auto.offset.reset", "acks", "request.required.acks", "message.timeout.ms",
 		"delivery.timeout.ms", "socket.timeout.ms", "max.poll.interval.ms", "queued.max.messages.kbytes",
+		"queued.min.messages",
 		"fetch.message.max.bytes", "max.partition.fetch.bytes", "group.id", "group.instance.id",
 		"transactional.id", "partition.assignment.strategy", "session.timeout.ms", "transaction.timeout.ms",
 		"heartbeat.interval.ms", "enable.idempotence" };
