@@ -361,6 +361,12 @@ journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_star
 	return 0;
 }
 
+void
+journal_past(const struct journal *j, const struct journal_found *f, struct journal_past *ret)
+{
+	lineage_past(&j->lineage, f, ret);
+}
+
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 void

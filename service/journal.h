@@ -59,6 +59,13 @@ struct journal_found {
  * tokens may still be found at a cluster that the configuration does not hold any more. */
 int journal_open(struct journal *j, const struct journal_found *f, int64_t *ret_start, struct err *ret_err);
 
+/* What a #loss would take the place of, whatever journal_open said. */
+struct journal_past {
+	unsigned char id[JOURNAL_ID_BYTES];     /* the committed metadata's, else the last record's; zero: neither */
+	uint64_t seq;                           /* the largest in both */
+};
+void journal_past(const struct journal *j, const struct journal_found *f, struct journal_past *ret);
+
 /* ---- looking (loop thread from here on) -------------------------------------------------------------------------- */
 
 enum journal_seen {

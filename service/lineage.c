@@ -169,6 +169,20 @@ judge_committed(struct lineage *l, const struct journal_found *f, int64_t now_ms
 	return 0;
 }
 
+void
+lineage_past(const struct lineage *l, const struct journal_found *f, struct journal_past *ret)
+{
+	struct committed c;
+
+	*ret = (struct journal_past){ .seq = l->seq };
+	memcpy(ret->id, l->id, sizeof ret->id);
+	if (!f->has_offset || parse(f->metadata, &c) != 0)
+		return;
+	memcpy(ret->id, c.id, sizeof ret->id);
+	if (ret->seq < c.seq)
+		ret->seq = c.seq;
+}
+
 int
 lineage_judge(struct lineage *l, const struct journal_found *f, int64_t now_ms, int64_t *ret_start,
     struct err *ret_err)

@@ -37,6 +37,9 @@ void lineage_unreadable(struct lineage *l, const struct err *why, int32_t partit
 int lineage_judge(struct lineage *l, const struct journal_found *f, int64_t now_ms, int64_t *ret_start,
     struct err *ret_err);
 
+/* What a #loss would take the place of. */
+void lineage_past(const struct lineage *l, const struct journal_found *f, struct journal_past *ret);
+
 /* What is committed beside an offset. */
 void lineage_metadata(const struct lineage *l, uint64_t seq, int64_t now_ms, const char *transactional_id,
     char ret_text[OFFSET_METADATA_ROOM]);

@@ -75,7 +75,7 @@ committed_offset(struct restore *r, struct restoration *q, struct journal_found 
 	rd_kafka_resp_err_t e;
 	int rc = 0;
 
-	if (is_held_back(r, partition))
+	if (!q->onlooker && is_held_back(r, partition))
 		takeover_try(r->takeover, partition, &q->unwanted, is_held_back, r);
 	e = ask_offset(r, list, ASK_MS);
 
@@ -201,8 +201,10 @@ restore_journal(struct restore *r, struct restoration *q)
 	    worth_reading(q, journal_low, f.journal_high) &&
 	    read_from(r, q->partition, RD_KAFKA_OFFSET_BEGINNING, &q->err) == 0) {
 		q->journal = journal_new(q->partition, r->config, begins_at(&f));
-		if (read_all(r, q, f.journal_high) == 0)
+		if (read_all(r, q, f.journal_high) == 0) {
+			journal_past(q->journal, &f, &q->past);
 			rc = journal_open(q->journal, &f, &q->start, &q->err);
+		}
 	}
 	rd_kafka_assign(r->reader, NULL);
 	q->claim.offset = f.offset;

@@ -11,10 +11,10 @@
 #include "service/base/err.h"
 #include "service/base/mailbox.h"
 #include "service/base/span.h"
+#include "service/journal.h"
 #include "service/ticket.h"
 
 struct config;
-struct journal;
 struct restore;
 
 enum restore_kind { RESTORE_JOURNAL, RESTORE_REPLY, RESTORE_RECORD };
@@ -28,10 +28,12 @@ struct restoration {
 	atomic_bool unwanted;           /* set by the loop: the partition is lost, do not go on */
 
 	/* RESTORE_JOURNAL, out */
+	bool onlooker;                  /* in: who asks does not hold the partition: nobody's transaction is ended */
 	int64_t judged_high;            /* in: with the journal's end there it was judged already; -1: judge it */
 	int64_t journal_high;           /* the journal's end */
 	struct journal *journal;        /* filled and opened; the receiver's */
 	int64_t start, request_high;    /* where reading begins; the request log's end */
+	struct journal_past past;       /* also when it cannot be trusted */
 	struct claim claim;             /* to be committed before anything else is */
 
 	/* RESTORE_REPLY, in: the journal offset and the key that must stand there; out: the record's value, malloced.

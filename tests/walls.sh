@@ -34,6 +34,7 @@ service/journal\.h                       service/(restore|batch|journal_record|l
 service/watermark\.h                     service/batch\.[ch]
 service/(record|status|frame)\.h         service/ctl/[^/]+
 service/policy\.h                        service/ctl/config_check_service\.c
+service/(journal|restore)\.h             service/ctl/(journal_line|loss)\.[ch]
 
 service/marker\.h                        service/(dispatch|conclude|lists|sweep)\.c
 service/evidence\.h                      service/sweep\.[ch]

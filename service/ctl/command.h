@@ -56,6 +56,7 @@ struct command {
 
 extern const struct command config_check_command;
 extern const struct command init_command;
+extern const struct command journal_accept_loss_command;
 extern const struct command keys_export_command;
 extern const struct command keys_make_command;
 extern const struct command keys_show_command;

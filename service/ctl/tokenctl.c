@@ -46,6 +46,7 @@ static const struct command *const commands[] = {
 	&keys_make_command,
 	&keys_show_command,
 	&keys_export_command,
+	&journal_accept_loss_command,
 };
 
 static const struct option global_rows[] = {

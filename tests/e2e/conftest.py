@@ -557,11 +557,11 @@ def proxy(real_kafka):
 
 
 @contextlib.contextmanager
-def a_world(request, flavour, directory, went_well, kafka=None):
+def a_world(request, flavour, directory, went_well, kafka=None, **more):
     """It is audited if all went well, and ends in each case."""
     if kafka is None and flavour == "real":
         kafka = request.getfixturevalue("real_kafka")
-    w = World(flavour, directory, kafka, clusters=getattr(request.module, "CLUSTERS", ()))
+    w = World(flavour, directory, kafka, clusters=getattr(request.module, "CLUSTERS", ()), **more)
     try:
         w.initialise()
         yield w

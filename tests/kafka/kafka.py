@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from proxy import Proxy
@@ -252,18 +252,35 @@ class Kafka:
         (error,) = struct.unpack_from(">h", answer, 12)     # behind the request's number, a throttle and a count
         assert error == 0, answer
 
-    def create_topics(self, prefix="tokend", partitions=6):
+    @staticmethod
+    def topics(prefix, partitions):
         """The four topics, with the protocol's policies. Named here once more, and not by tokenctl, so that a mistake
         of either is seen."""
         kept = {"retention.ms": str(WEEK_MS), "min.insync.replicas": "1", "unclean.leader.election.enable": "false"}
         journal = {**kept, "cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime"}
-        wanted = [NewTopic(f"{prefix}.requests", partitions, 1, config=kept),
-                  NewTopic(f"{prefix}.replies", partitions, 1, config=kept),
-                  NewTopic(f"{prefix}.journal", partitions, 1, config=journal),
-                  NewTopic(f"{prefix}.deadletters", 1, 1, config=kept)]
+        return [NewTopic(f"{prefix}.requests", partitions, 1, config=kept),
+                NewTopic(f"{prefix}.replies", partitions, 1, config=kept),
+                NewTopic(f"{prefix}.journal", partitions, 1, config=journal),
+                NewTopic(f"{prefix}.deadletters", 1, 1, config=kept)]
+
+    def create_topics(self, prefix="tokend", partitions=6):
         admin = self.admin()            # has to outlive its futures
-        for future in admin.create_topics(wanted, operation_timeout=30).values():
+        for future in admin.create_topics(self.topics(prefix, partitions), operation_timeout=30).values():
             future.result()
+
+    def make_topic_anew(self, prefix, name, partitions):
+        """That topic as it was at first, empty: what it held is gone."""
+        (topic,) = [t for t in self.topics(prefix, partitions) if t.topic == f"{prefix}.{name}"]
+        admin = self.admin()
+        admin.delete_topics([topic.topic], operation_timeout=30)[topic.topic].result()
+        until = time.monotonic() + 30
+        while True:
+            try:
+                return admin.create_topics([topic], operation_timeout=30)[topic.topic].result()
+            except KafkaException as e:         # deleted, and not gone from the broker's memory yet
+                if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
 
 def main():

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "service/base/durations.h"
+#include "service/ctl/loss.h"
 #include "tokend/v1/journal.pb-c.h"
 
 /* What tells a journal's lives apart: by their first byte. */
@@ -79,6 +80,27 @@ story(const char *text)
 	return j;
 }
 
+/* Whatever was wrong with it: what tokenctl journal accept-loss writes behind it makes it good. */
+static void
+assert_healed(const char *what, const char *records, const struct journal_found *f, const struct journal_past *past)
+{
+	struct loss l = { .journal_id = { 9 }, .seq = past->seq + 1, .moment = LOST_AT };
+	struct journal *j = story(records);
+	char text[OFFSET_METADATA_ROOM];
+	struct err e;
+	int64_t start;
+
+	memcpy(l.replaced_id, past->id, sizeof l.replaced_id);
+	journal_remember(j, span_str(JOURNAL_LOSS_KEY), loss_value(&l, &bytes), 29);
+	if (journal_open(j, f, &start, &e) != 0)
+		fail_msg("%s, and healed: %s", what, e.text);
+	assert_int_equal(journal_seq(j), past->seq + 1);
+	assert_int_equal(journal_loss_offset(j), 29);
+	journal_metadata(j, 1, 17, "a/b/c", text);
+	assert_int_equal(strncmp(text, "tokend/1 0900", 13), 0);
+	journal_free(j);
+}
+
 static void
 test_stories(void **state)
 {
@@ -131,6 +153,7 @@ test_stories(void **state)
 		    .request_low = 10, .request_high = 100, .journal_high = 30, .marker_offsets = 1 };
 		unsigned id = 0, seq = 0;
 		struct err e = { .text = "" };
+		struct journal_past past;
 		int64_t start = -7;
 		int rc;
 
@@ -146,6 +169,9 @@ test_stories(void **state)
 			assert_int_equal(e.next, ERR_REFUSE);
 			if (strstr(e.text, rows[i].refused) == NULL)
 				fail_msg("%s: %s", rows[i].what, e.text);
+			journal_past(j, &f, &past);
+			assert_true(past.seq >= seq);
+			assert_healed(rows[i].what, rows[i].records, &f, &past);
 		}
 		journal_free(j);
 	}
