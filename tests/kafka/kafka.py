@@ -25,7 +25,7 @@ import tempfile
 import time
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from proxy import Proxy
 
@@ -235,6 +235,11 @@ class Kafka:
         self.kill()
         if self.own:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def alter_topic(self, topic, settings):
+        admin = self.admin()            # has to outlive its futures
+        (future,) = admin.alter_configs([ConfigResource("topic", topic, set_config=settings)]).values()
+        future.result()
 
     def forbid_transactions(self, transactional_id):
         """Nobody may write as that id any more, on a broker with an authorizer. A CreateAcls request by hand: the

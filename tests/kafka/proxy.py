@@ -5,7 +5,7 @@
         rule = proxy.hold("request", END_TXN)       # the next one does not reach the broker ...
         rule = proxy.hold("answer", END_TXN)        # ... or the broker has done it, and nobody is told
         rule.wait()                                 # until it has caught what it was for
-        rule.release()                              # goes on from there
+        rule.release()                              # goes on from there; or: rule.cut()
         proxy.cut("answer", END_TXN)                # as a broken line does
         proxy.delay("answer", 2.0, client="/a/")    # of clients whose client.id contains that, all that they ask
         proxy.refuse()                              # nobody gets through: lines are cut, new ones are closed
@@ -36,6 +36,7 @@ class Rule:
     def __init__(self, way, api, client, times, after, act):
         self.way, self.api, self.client, self.times, self.after, self.act = way, api, client, times, after, act
         self.caught, self.gone, self.changed = 0, threading.Event(), threading.Condition()
+        self.cutting = False
 
     def takes(self, way, api, client):
         """Is this frame one of its own? Counts it, if so."""
@@ -60,6 +61,11 @@ class Rule:
 
     def release(self):
         """It is over: what it holds goes on, and it catches nothing more."""
+        self.gone.set()
+
+    def cut(self):
+        """It is over: the lines that it holds end, with nothing getting through."""
+        self.cutting = True
         self.gone.set()
 
 
@@ -161,11 +167,13 @@ class Proxy:
     # ---- what a test asks for --------------------------------------------------------------------------------------
 
     def hold(self, way, api=None, client="", times=1, after=0):
-        """Until release(), or until the line is cut."""
+        """Until its release() or its cut()."""
         def act(line, rule):
             while not rule.gone.wait(0.05):
                 if not line.open:
                     raise Cut
+            if rule.cutting:
+                raise Cut
         return self.add(way, api, client, times, after, act)
 
     def cut(self, way, api=None, client="", times=1, after=0):
