@@ -62,7 +62,7 @@ class Place:
 
     def open(self):
         new = not (self.folder / "kafka" / "data").exists()
-        self.broker = Kafka(self.folder / "kafka")
+        self.broker = Kafka(self.folder / "kafka", controller_apart=True)
         self.broker.start()
         if new:
             self.broker.create_topics(SERVICE, PARTITIONS)

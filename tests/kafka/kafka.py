@@ -37,33 +37,37 @@ READY_WITHIN_S = 90
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 # Small and quick: one copy of everything, and no wait that only a large cluster needs.
-PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+COMMON = """\
+process.roles={roles}
+node.id={node}
+controller.quorum.voters={voter}@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{behind}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxied}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+log.dirs={directory}
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+"""
+CONTROLLER = "listeners=CONTROLLER://127.0.0.1:{controller}\n"
+BROKER = """\
+listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind}{and_controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxied}
 inter.broker.listener.name=PLAINTEXT
-log.dirs={directory}/data
 num.network.threads=2
 num.io.threads=4
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 controlled.shutdown.enable=true
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
 """
+BROKER_SESSION_S = 3
 
 # Rights are looked at; what no ACL speaks of is everybody's.
 AUTHORIZER = """\
@@ -114,16 +118,20 @@ def end_with_parent():
 
 class Kafka:
     """One broker. It keeps its ports and its data from one start to the next; stop() is clean, kill() is not. A folder
-    in which another one left its data is gone on with, on other ports."""
+    in which another one left its data is gone on with, on other ports.
 
-    def __init__(self, directory=None, archive=True, authorizer=False):
+    controller_apart: who is killed and started again needs it. A broker that is its own controller comes back as the
+    leader of all, is then found dead by itself, and takes the partitions of transactions that it has still to end for
+    deleted ones: these hang for ever. With a controller that lives on it comes back when its death is known."""
+
+    def __init__(self, directory=None, archive=True, authorizer=False, controller_apart=False):
         self.own = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="tokend-kafka."))
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.controller, self.behind, self.proxied = free_ports(4)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log = self.directory / "kafka.log"
-        self.properties = self.directory / "kafka.properties"
+        self.apart, self.controller_process, self.killed = controller_apart, None, None
         self.rights = AUTHORIZER if authorizer else ""
         self.archive, self.more = CACHE / "classes.jsa", []
         self.process = None
@@ -159,28 +167,39 @@ class Kafka:
     def java(self, main, *arguments):
         return [*JVM, *self.more, "-cp", self.class_path, main, *map(str, arguments)]
 
-    def configure(self):
-        self.properties.write_text(PROPERTIES.format(port=self.port, controller=self.controller,
-                                                     behind=self.behind, proxied=self.proxied,
-                                                     directory=self.directory) + self.rights)
+    def configure(self, role, text, **more):
+        """Its properties, in a file, and its folder, formatted. Returns the file."""
+        properties, data = self.directory / f"{role}.properties", self.directory / role
+        properties.write_text((COMMON + text).format(
+            port=self.port, controller=self.controller, behind=self.behind, proxied=self.proxied, directory=data,
+            voter=2 if self.apart else 1, **more))
+        if not (data / "meta.properties").exists():
+            with open(self.log, "a") as log:
+                done = subprocess.run([*JVM, *[m for m in self.more if "AtExit" not in m], "-cp", self.class_path,
+                                       "kafka.tools.StorageTool", "format", "-t", "dG9rZW5kLXRlc3RzLTEyMw", "-c",
+                                       str(properties)], stdout=log, stderr=log)
+            if done.returncode != 0:
+                raise RuntimeError(f"Kafka's storage could not be formatted:\n{self.last_words()}")
+        return properties
 
-    def format(self):
+    def run(self, properties):
         with open(self.log, "a") as log:
-            done = subprocess.run([*JVM, *[m for m in self.more if "AtExit" not in m], "-cp", self.class_path,
-                                   "kafka.tools.StorageTool", "format", "-t", "dG9rZW5kLXRlc3RzLTEyMw", "-c",
-                                   str(self.properties)], stdout=log, stderr=log)
-        if done.returncode != 0:
-            raise RuntimeError(f"Kafka's storage could not be formatted:\n{self.last_words()}")
+            return subprocess.Popen(self.java("kafka.Kafka", properties), stdout=log, stderr=log,
+                                    stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
 
     def start(self):
         """Start, or start again, and wait until it answers."""
         assert self.process is None, "it runs already"
-        self.configure()
-        if not (self.directory / "data" / "meta.properties").exists():
-            self.format()
-        with open(self.log, "a") as log:
-            self.process = subprocess.Popen(self.java("kafka.Kafka", self.properties), stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
+        if self.apart and self.controller_process is None:
+            self.controller_process = self.run(
+                self.configure("controller", CONTROLLER + self.rights, roles="controller", node=2))
+        broker = self.configure("data", BROKER + self.rights, node=1,
+                                roles="broker" if self.apart else "broker,controller",
+                                and_controller="" if self.apart else f",CONTROLLER://127.0.0.1:{self.controller}")
+        if self.apart and self.killed is not None:
+            time.sleep(max(0, self.killed + BROKER_SESSION_S + 1 - time.monotonic()))
+        self.killed = None
+        self.process = self.run(broker)
         until = time.monotonic() + READY_WITHIN_S
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -224,7 +243,7 @@ class Kafka:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            self.process = None
+            self.process, self.killed = None, time.monotonic()
 
     def restart(self):
         self.stop()
@@ -233,6 +252,9 @@ class Kafka:
     def close(self):
         """The end, for good: nothing is kept when the folder was ours."""
         self.kill()
+        if self.controller_process is not None:
+            self.controller_process.kill()
+            self.controller_process.wait()
         if self.own:
             shutil.rmtree(self.directory, ignore_errors=True)
 
