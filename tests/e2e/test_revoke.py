@@ -16,7 +16,7 @@ from nacl.signing import SigningKey
 from conftest import ACCOUNT, CLUSTER, MANAGEMENT_TOKEN, public_entry, until
 from requester import OUTCOME, Principal, home, journal_pb
 
-CLUSTERS = ["failing", "refusing", "blind"]
+CLUSTERS = ["failing", "refusing", "blind", "sick"]
 NOT_YET = "a token is not deleted yet; another call follows"
 WAITED_S = 90
 
@@ -291,6 +291,29 @@ def test_no_answer_but_success_is_the_last(shared, r, status):
     m = revoked(r.ask(r.other("RevokeToken", create.id)), first)
     assert m.attempts == 2 and not lives(shared, first)
     assert shared.tokends[0].said(NOT_YET, request_id=create.id, attempt=1)
+
+
+def test_patience_that_is_asked_for_is_had(shared, r):
+    create, first = created(shared, r, cluster="refusing")
+    of_this = {"operation": "delete", "token_id": first.secret.token_id, "times": 1}
+    shared.sandbox.fault({**of_this, "fault": "throttle", "retry_after": "4"})
+    begun = time.monotonic()
+    assert revoked(r.ask(r.other("RevokeToken", create.id)), first).attempts == 2
+    assert time.monotonic() - begun >= 4
+
+
+@pytest.mark.mock
+def test_a_sick_cluster_is_left_alone_and_tried_with_a_list(shared, r):
+    """A DELETE is a call like a POST to the breaker: it opens it, waits behind it, and closes it."""
+    create, first = created(shared, r, cluster="sick")
+    lists = shared.sandbox.calls("list", shared.cluster_id("sick"))
+    fails(shared, "sick", fault="error", status=503, times=5)
+    assert revoked(r.ask(r.other("RevokeToken", create.id)), first).attempts == 6
+    t = shared.tokends[0]
+    t.wait_said("calls failed one after another: the cluster is left alone for a while", cluster="sick")
+    t.wait_said("the cluster was tried", cluster="sick")
+    t.wait_said("the cluster answers again", cluster="sick")
+    assert shared.sandbox.calls("list", shared.cluster_id("sick")) > lists
 
 
 def test_one_that_comes_too_late_deletes_nothing(shared, r):
