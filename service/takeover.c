@@ -82,7 +82,7 @@ complain(struct takeover *o, const char *what, const char *right, rd_kafka_resp_
 {
 	o->refused = code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
 	    code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-	log_warn("takeover", what, LOG_S("error", error), LOG_S("missing", o->refused ? right : NULL));
+	log_warn("journal", what, LOG_S("error", error), LOG_S("missing", o->refused ? right : NULL));
 }
 
 static bool
@@ -154,14 +154,14 @@ producer_of(struct takeover *o, const char *owner)
 {
 	const struct kafka_property own[] = { { "transactional.id", owner }, { "retry.backoff.ms", "10" } };
 	struct err e;
-	rd_kafka_conf_t *conf = kafka_client_conf(o->config, "takeover", own, 2, &e);
+	rd_kafka_conf_t *conf = kafka_client_conf(o->config, "restore-fence", own, 2, &e);
 	rd_kafka_t *rk = NULL;
 
 	if (conf == NULL)
-		log_warn("takeover", "cannot make a producer", LOG_S("error", e.text));
+		log_warn("journal", "cannot make a producer", LOG_S("error", e.text));
 	else if ((rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, e.text, sizeof e.text)) == NULL) {
 		rd_kafka_conf_destroy(conf);
-		log_warn("takeover", "cannot make a producer", LOG_S("error", e.text));
+		log_warn("journal", "cannot make a producer", LOG_S("error", e.text));
 	}
 	return rk;
 }
@@ -191,7 +191,7 @@ fence(struct takeover *o, rd_kafka_t *producer, int32_t partition, const char *o
 
 	if (e == NULL) {
 		metrics_add(o->fenced, 1);
-		log_info("takeover", "fenced", LOG_N("partition", partition), LOG_S("transactional_id", owner),
+		log_info("journal", "fenced", LOG_N("partition", partition), LOG_S("transactional_id", owner),
 		    LOG_N("ms", clock_boot_ms() - began_ms));
 		return;
 	}
@@ -231,7 +231,7 @@ takeover_new(const struct config *c, struct err *ret_err)
 		abort();
 	o->config = c;
 	o->fenced = metrics_at(METRIC_FENCED, NULL, NULL);
-	if ((o->group = kafka_client_consumer(c, "takeover", own, 3, ret_err)) == NULL) {
+	if ((o->group = kafka_client_consumer(c, "restore-owner", own, 3, ret_err)) == NULL) {
 		free(o);
 		return NULL;
 	}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every duration that the protocol knows, in one table. To change one, change it here, and read
- * service/PROTOCOL.md first: several depend on one another (lease < intent's life; drain above the
- * longest call).
+ * "Durations" in service/PROTOCOL.md first: it says how they hang together.
  *
  * A row is (name, milliseconds, kind, meaning). Rows of kind API may be scaled down by test builds
  * alone: compiled with TOKEND_SCALED_TIME, the program multiplies them by the environment's

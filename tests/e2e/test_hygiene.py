@@ -121,15 +121,25 @@ def test_every_file_was_compiled_with_the_guards(program):
             assert flag in flags, flags
 
 
-def test_no_shipped_program_can_be_told_to_die():
+def test_no_shipped_program_can_be_told_to_die(tmp_path):
     """Crash points and switched-off rules are of the chaos flavour alone."""
     table = (ROOT / "service" / "base" / "chaos.h").read_text()
     names = re.findall(r'^\tROW\("([a-z-]+)"', table, re.M)  # a rule's is too short to be no accident
     assert len(names) > 15 and "done-committing" in names
     for program in PROGRAMS:
-        binary = (BUILD / program).read_bytes()
+        output_of("objcopy", "--strip-debug", BUILD / program, tmp_path / program)  # where our own names stand
+        binary = (tmp_path / program).read_bytes()
         assert b"TOKEND_CHAOS" not in binary
         assert [n for n in names if f"\0{n}\0".encode() in binary] == []
+
+
+def test_every_crash_point_and_rule_stands_in_the_code():
+    """Whoever asks for one that nobody passes would see a run without it, and call it a success."""
+    table = (ROOT / "service" / "base" / "chaos.h").read_text()
+    named = set(re.findall(r'^\tROW\("([\w-]+)"', table, re.M))
+    code = "".join(p.read_text() for room in ("service", "workers") for p in sorted((ROOT / room).glob("*.c")))
+    placed = set(re.findall(r'(?:CHAOS_POINT|CHAOS_DURING|RULE_OFF)\("([\w-]+)"\)', code))
+    assert len(named) > 20 and placed == named
 
 
 # ---- 4: closed before it reads a secret ----------------------------------------------------------------------------
