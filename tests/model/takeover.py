@@ -5,7 +5,8 @@ While a transaction with the partition's offset in it is pending, the offset is 
 transaction's timeout, or less if it ends the transaction itself. Whose it may be stands in the metadata of the last
 committed offset: a transactional.id. Initialising that id raises its epoch, which aborts what is open, waits for what
 is decided, and ends for good whoever goes on under the old epoch. So only a name that no member of the group bears is
-fenced, and only while something is pending: after a clean hand-over the metadata still names the living owner.
+fenced, and only while something is pending: after a clean hand-over the metadata still names the living owner. And so
+that it names whose transaction is pending, an assignment begins with a claim: the same offset again, in one's own name.
 
 Two processes, killed, restarted, stopped and going on; records one after the other, each a transaction {offset, reply}.
 """
@@ -18,6 +19,7 @@ World = namedtuple("World", "owner members named pending offset replies processe
 # runs: running, stopped, dead. initialised: its producer has the id's epoch. current: its assignment has the group's
 # generation. target: whom it is about to fence. asked: who was a member at its assignment (for one broken variant).
 Process = namedtuple("Process", "runs initialised at current record target asked")
+# record: None in a claim.
 Pending = namedtuple("Pending", "by decided record")
 IDLE = Process("running", True, "out", False, None, None, ())
 WHO = "AB"
@@ -28,6 +30,7 @@ class Takeover(Model):
         "fences_named": Variant("takeover", "N", "whom the metadata names is fenced, a member or not"),
         "asked_before": Variant("takeover", "N", "who was a member at the assignment is asked, not who is"),
         "moment_between": Variant("takeover", "N", "RESIDUAL: an owner comes back between question and fence"),
+        "no_claim": Variant("takeover", "N", "the metadata names whom it was taken over from"),
         "does_not_wait": Variant("R2", "I1", "neither fences nor waits: the offset of before is believed"),
         "unfenced": Variant("R1", "I1", "a stale generation's transaction is accepted"),
     }
@@ -68,7 +71,9 @@ class Takeover(Model):
 
     def coordinator(self, s):
         by, decided, record = s.pending
-        if decided:
+        if decided and record is None:
+            yield f"marker of {WHO[by]}'s claim", s._replace(pending=None, named=by)
+        elif decided:
             yield f"marker of {WHO[by]}'s transaction", s._replace(
                 pending=None, offset=record + 1, replies=s.replies + (record,), named=by)
         else:
@@ -141,19 +146,22 @@ class Takeover(Model):
             yield f"{WHO[i]}: fenced, exits", self.process(s, i, IDLE._replace(runs="dead"))
         elif p.current or self.variant == "unfenced":
             if s.pending is None or self.variant == "does_not_wait":
-                yield f"{WHO[i]}: record {p.record}, offsets sent", self.process(
-                    s, i, p._replace(at="ends"), pending=Pending(i, False, p.record))
+                claims = s.named not in (None, i) and self.variant != "no_claim"
+                record = None if claims else p.record
+                yield f"{WHO[i]}: {'claim' if claims else f'record {record}'}, offsets sent", self.process(
+                    s, i, p._replace(at="ends"), pending=Pending(i, False, record))
 
     def ends(self, s, i, p):
         if s.pending is None or s.pending.by != i or not p.initialised:
             yield f"{WHO[i]}: fenced, exits", self.process(s, i, IDLE._replace(runs="dead"))
         else:
+            done = p.record if s.pending.record is None else p.record + 1
             yield f"{WHO[i]}: EndTxn", self.process(
-                s, i, p._replace(at="waits"), pending=s.pending._replace(decided=True))
+                s, i, p._replace(at="waits", record=done), pending=s.pending._replace(decided=True))
 
     def waits(self, s, i, p):
         if not self.decided_by(s, i):
-            yield f"{WHO[i]}: acknowledged", self.process(s, i, p._replace(at="works", record=p.record + 1))
+            yield f"{WHO[i]}: acknowledged", self.process(s, i, p._replace(at="works"))
 
     # ---- what must be true ----
 
@@ -162,5 +170,7 @@ class Takeover(Model):
             yield "I1 a record answered twice"
         if s.fenced:
             yield "N a living member was fenced"
+        if s.pending and s.pending.record is not None and s.named not in (None, s.pending.by):
+            yield "N a transaction is pending that the metadata does not name: should its owner die, it is waited for"
         if resting and len(set(s.replies)) < self.most.records:
             yield "I1 a record never answered"
