@@ -4,8 +4,8 @@
 One process at a time; a transaction {offset and metadata, journal record, reply} is committed at once, or aborted with
 or without its delivery reports; its marker takes an offset of the journal. What may happen to Kafka's memory meanwhile:
 the journal loses its last records (at rest, under a living process, between a delivery and its marker), is made anew,
-expires while nothing happens, or comes back with what had expired; the group's offsets expire; the request topic is made
-anew or its start moves on. An operator may accept the loss. Time is coarse: past W, or not (floor.py has the rest).
+expires while nothing happens, or comes back with what had expired; the group's offsets expire; the request topic is
+made anew or its start moves on. An operator may accept the loss. Time is coarse: past W, or not (floor.py has the rest).
 
 What no rule can see, since no trace of it exists, is left out: a journal that is cut or made anew while no committed
 offset exists.
@@ -17,11 +17,11 @@ from explore import Model, Variant
 # log: the request topic, from `start` on. high: the journal's end. idle: 0; 1: past W since the last commit; 2: and the
 # group's offsets are gone. lost: something was. refused: the key of request a left the policy. gone: a journal that
 # expired, and its end. worked: something was done on a journal that went backwards. accepted: accept-loss was the last.
-World = namedtuple("World", "log start journal high committed process faults kills aborts replies idle lost refused gone"
-                   " worked accepted bad")
+World = namedtuple("World", "log start journal high committed process faults kills aborts replies idle lost refused"
+                   " gone worked accepted bad")
 Sent = namedtuple("Sent", "request issued digest")
-# at: its offset. key: of a request, "#offset" or "#loss". marker: its transaction's, None: aborted. era: tells two records
-# at the same offset apart, to nobody but the checks. attempt: of an INTENT; in #loss the journal id that it replaces.
+# at: its offset. key: of a request, "#offset" or "#loss". marker: its transaction's, None: aborted. era: tells two
+# records at the same offset apart, to nobody but the checks. attempt: of an INTENT; in #loss the id that it replaces.
 Entry = namedtuple("Entry", "at id key record digest state attempt seq marker era")
 # position and metadata; of: what record seq speaks of (for the checks).
 Committed = namedtuple("Committed", "position id seq idle of")
@@ -69,8 +69,8 @@ class Journal(Model):
 
     def start(self):
         log = (Sent("a", 0, "d0"), Sent("b", 1, "d1"))
-        return World(log, 0, (), 0, None, None, self.most.faults, self.most.kills, self.most.aborts, (), 0, False, False,
-                     None, False, 0, None)
+        return World(log, 0, (), 0, None, None, self.most.faults, self.most.kills, self.most.aborts, (), 0, False,
+                     False, None, False, 0, None)
 
     # ---- what the checks know, and nobody else ----
 
@@ -93,7 +93,8 @@ class Journal(Model):
         # A living process ends every request by its deadline, long before W.
         busy = isinstance(s.process, Process) and any(r.state != "DONE" for _, r in s.process.requests)
         if not s.idle and (s.journal or s.committed) and not busy:
-            yield "!nothing happens for W", n._replace(journal=(), idle=1 if s.committed else 2, gone=(s.journal, s.high))
+            idle = 1 if s.committed else 2
+            yield "!nothing happens for W", n._replace(journal=(), idle=idle, gone=(s.journal, s.high))
         if s.process is not None:
             return
         if s.committed and not s.lost:
@@ -147,7 +148,8 @@ class Journal(Model):
             if e.key != "#loss" and e.state == "DONE" and e.record >= 0:
                 answered[e.record] = (e.digest, before)
             if not e.key.startswith("#"):
-                requests[e.key] = Request("open" if e.state == "INTENT" else "DONE", e.attempt, e.record, before, e.digest)
+                state = "open" if e.state == "INTENT" else "DONE"
+                requests[e.key] = Request(state, e.attempt, e.record, before, e.digest)
         return Process(id_, last, position, frozen(answered), frozen(requests), loss is not None, top), held
 
     def behind(self, s, journal):
@@ -255,8 +257,8 @@ class Journal(Model):
         elif r.state == "INTENT":
             yield from self.answer(s, o, "new", True, r.attempt)
         else:
-            yield from self.transaction(s, f"INTENT for {o}", (request, o, digest), "INTENT", (s.high, s.faults), None, o,
-                                        r.attempt)
+            yield from self.transaction(s, f"INTENT for {o}", (request, o, digest), "INTENT", (s.high, s.faults),
+                                        None, o, r.attempt)
 
     def refuse(self, s, o, r):
         """About RECORD; an attempt that is open ends with it, in the same transaction."""
@@ -295,11 +297,12 @@ class Journal(Model):
         bad = None
         if closing is not None and any((r.kind, r.request, r.attempt) == ("new", key, closing) for r in s.replies):
             bad = "I3 an attempt that was delivered is closed, and its token deleted"
-        told = Committed(position, p.id, p.seq if self.variant == "seq_of_before" else seq, s.idle > 0, (s.high, s.faults))
+        seq_told = p.seq if self.variant == "seq_of_before" else seq
+        told = Committed(position, p.id, seq_told, s.idle > 0, (s.high, s.faults))
         on_old = s.committed is not None and s.committed.id == p.id and self.went_back(s)
         done = s._replace(
-            journal=s.journal + (entry,), high=s.high + 2, committed=told, worked=s.worked or on_old, bad=bad, accepted=0,
-            replies=s.replies + ((reply,) if reply else ()),
+            journal=s.journal + (entry,), high=s.high + 2, committed=told, worked=s.worked or on_old, bad=bad,
+            accepted=0, replies=s.replies + ((reply,) if reply else ()),
             process=known._replace(answered=frozen(answered), requests=frozen(requests), position=position, seq=seq))
         yield label, done
         if s.faults:

@@ -13,7 +13,8 @@ from explore import Model, Variant, less, more, put
 World = namedtuple("World", "generation owner kills created revoked places offset processes tokens replies attempts")
 Record = namedtuple("Record", "kind attempt outcome closed")
 # create: new, ready, posting, string, over. waiting: offsets that wait. deleted: those of them whose DELETE came back.
-Process = namedtuple("Process", "generation position answered create attempt token closed opened waiting deleted revoked")
+Process = namedtuple(
+    "Process", "generation position answered create attempt token closed opened waiting deleted revoked")
 
 LOG = ("CreateToken", "RevokeToken", "RevokeToken again", "CreateToken again")
 ERROR, OK, NOT_FOUND, IN_FLIGHT = -1, "OK", "NOT_FOUND", "IN_FLIGHT"
