@@ -5,7 +5,7 @@ One process at a time; a transaction {offset and metadata, journal record, reply
 or without its delivery reports; its marker takes an offset of the journal. What may happen to Kafka's memory meanwhile:
 the journal loses its last records (at rest, under a living process, between a delivery and its marker), is made anew,
 expires while nothing happens, or comes back with what had expired; the group's offsets expire; the request topic is
-made anew or its start moves on. An operator may accept the loss. Time is coarse: past W, or not (floor.py has the rest).
+made anew or its start moves on. An operator may accept the loss. Time is coarse: past W, or not; floor.py has the rest.
 
 What no rule can see, since no trace of it exists, is left out: a journal that is cut or made anew while no committed
 offset exists.

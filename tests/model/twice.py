@@ -4,7 +4,8 @@
 libcurl sends a POST again, without a word, when a reused connection dies before the first byte of the answer: the
 pre-request callback spends the attempt at its first call and aborts at a second. A gateway may do the same where nobody
 sees it, soon or long after. And a person may copy a description, marker and all, into a token of their own; they can do
-that once they see a token, and that is after the attempt's window, which ends at not_after, give or take the skew.
+that once they see a token, and that is after the attempt's window, which ends at not_after, give or take the skew. The
+requester may have the token revoked, which takes it out of the list.
 """
 from collections import namedtuple
 
@@ -12,7 +13,7 @@ from explore import Model, Variant, put
 
 # sent: how often this attempt left. net: those that the API has still to execute. tokens: Token. string: the one in
 # hand. decided: what is committed of the attempt: None, CLOSED or the token delivered.
-World = namedtuple("World", "inside at sent net tokens string decided repeats copied broken")
+World = namedtuple("World", "inside at sent net tokens string decided repeats copied broken revoked")
 Token = namedtuple("Token", "maker inside lives")
 CLOSED = -1
 
@@ -24,11 +25,12 @@ class Twice(Model):
         "dead_is_unsent": Variant("R7", "I5", "a connection that died without an answer counts as not sent"),
         "twins_kept": Variant("R4", "I5", "no TWIN clause"),
         "any_time": Variant("R4", "I3", "TWIN whenever it was created: a person's copy is deleted"),
+        "alone_is_delivered": Variant("R4", "I5", "a token that is alone in the list is the delivered one, unasked"),
         "oldest_kept": Variant("R4", "I3", "TWIN keeps the oldest, not the one that the DONE names"),
     }
 
     def start(self):
-        return World(True, "posting", 0, 0, (), None, None, 1, False, 1)
+        return World(True, "posting", 0, 0, (), None, None, 1, False, 1, False)
 
     def steps(self, s):
         yield from getattr(self, s.at)(s)
@@ -42,9 +44,14 @@ class Twice(Model):
         if s.decided not in (None, CLOSED) and not s.inside and not s.copied:
             yield ("!a person copies the description",
                    s._replace(copied=True, tokens=s.tokens + (Token("person", False, True),)))
+        if s.decided not in (None, CLOSED) and not s.revoked:
+            yield "!the delivered token is revoked", self.delete(s, s.decided)._replace(revoked=True)
         for i, token in enumerate(s.tokens):
             if token.lives and self.may_delete(s, i, token):
-                yield f"sweep deletes token {i}", s._replace(tokens=put(s.tokens, i, token._replace(lives=False)))
+                yield f"sweep deletes token {i}", self.delete(s, i)
+
+    def delete(self, s, i):
+        return s._replace(tokens=put(s.tokens, i, s.tokens[i]._replace(lives=False)))
 
     def posting(self, s):
         yield "POST", s._replace(at="waiting", sent=1, net=1)
@@ -86,6 +93,8 @@ class Twice(Model):
     def may_delete(self, s, i, token):
         if s.decided in (None, CLOSED):
             return s.decided == CLOSED
+        if self.variant == "alone_is_delivered" and sum(t.lives for t in s.tokens) == 1:
+            return False
         named = 0 if self.variant == "oldest_kept" else s.decided
         if i == named or self.variant == "twins_kept":
             return False
@@ -95,7 +104,7 @@ class Twice(Model):
         if s.sent > 1:
             yield "I4 one uuid was sent twice"
         for i, token in enumerate(s.tokens):
-            if not token.lives and i == s.decided:
+            if not token.lives and i == s.decided and not s.revoked:
                 yield "I3 the delivered token was deleted"
             if not token.lives and token.maker == "person":
                 yield "I3 a person's token was deleted"
