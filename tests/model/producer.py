@@ -6,7 +6,7 @@ in some buffer. The coordinator knows a producer by its id and epoch, not by tra
 transaction is open then, in the middle. A late commit commits the offsets before the reply is written; a late abort
 takes the DONE away and leaves the reply. A producer that initialises anew has another epoch, and the copy is refused.
 
-One process, records one after the other, each a transaction {offset, DONE, reply}, committed or aborted and tried again.
+One process, records one after the other, each a transaction {offset, DONE, reply}; an aborted one is tried again.
 """
 from collections import namedtuple
 

@@ -40,7 +40,7 @@ class Road(Model):
         "skips_by_request": Variant("R8", "I7", "a repeat of a finished request is skipped"),
         "refusal_under_request": Variant("R8", "I10", "a refusal is written under the request's key"),
         "highest_watermark": Variant("I7", "I7", "the highest answered offset is committed"),
-        "no_sweep": Variant("R9", "I5", "nobody sweeps", dict(attempts=3, kills=0)),
+        "no_sweep": Variant("R9", "I5", "nobody sweeps", dict(attempts=3, rebalances=0, kills=0)),
     }
     bounded = dict(rebalances=1, kills=1, attempts=2)
     exhaustive = dict(rebalances=2, kills=1, attempts=3)
