@@ -108,8 +108,8 @@ fuzz-planted: ## do the fuzzers find bugs that are put in for them?
 chaos: ## the promise under fire: SEED=1 REQUESTS=2000 KILLS=40 INSTANCES=3 [MUTATE=R3 [CONTROL=1]] (KEEP=1 keeps all)
 	@tests/deps.sh build test
 	@$(MAKE) --no-print-directory FLAVOUR=chaos all
-	@tests/chaos/chaos --seed $(or $(SEED),1) --requests $(or $(REQUESTS),2000) --kills $(or $(KILLS),40) \
-		--instances $(or $(INSTANCES),3) $(MUTATE:%=--mutate %) $(if $(CONTROL),--control) $(if $(KEEP),--keep)
+	@tests/chaos/chaos $(SEED:%=--seed %) $(REQUESTS:%=--requests %) $(KILLS:%=--kills %) \
+		$(INSTANCES:%=--instances %) $(MUTATE:%=--mutate %) $(if $(CONTROL),--control) $(if $(KEEP),--keep)
 
 test-unit: $(UNITS) ## the unit tests alone
 	@for t in $(UNITS); do $$t || exit 1; done

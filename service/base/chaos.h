@@ -67,6 +67,11 @@ bool chaos_off(const char *rule);
 	ROW("R5", "a commit that takes over a second counts as aborted, and its items are queued once more: hold the " \
 	    "broker's answers back for two") \
 	ROW("R7", "a POST whose connection died before an answer is sent again: an API that executes, and closes a " \
-	    "connection that it has used before without a word")
+	    "connection that it has used before without a word") \
+	ROW("R8", "what is decided is forgotten: send the same bytes again when they are answered, and a second token is " \
+	    "made") \
+	ROW("R10", "attempts of unknown fate are not counted: an API that never says what became of a POST") \
+	ROW("R11", "a journal is worked on whatever the committed offset's metadata says: make the journal's topic anew, " \
+	    "and what it held is answered once more")
 
 #endif

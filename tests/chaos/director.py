@@ -8,17 +8,22 @@ instance that was armed (kill:NAME) is given a while to die at its place; then i
 import random
 import signal
 import time
+import uuid
 
-from place import PARTITIONS
+from place import PARTITIONS, SERVICE
+from plan import DURATIONS
+from requester import MARKER
 
 ARMED_S = 8  # how long an armed instance may take to pass its place
 TAKEOVER_S = 60  # longer than any takeover may take: then the checker says so
-ACT_S = 5  # the traffic of an act is spread over this
+HALF_AN_HOUR_MS = 1800 * 1000
+ACT_S, HALT_S = 5, 25  # the traffic of an act is spread over this
 
 
 class Director:
-    def __init__(self, lives, traffic, broker, acts, say, seed):
-        self.lives, self.traffic, self.broker, self.acts, self.say = lives, traffic, broker, acts, say
+    def __init__(self, place, lives, traffic, acts, say, seed):
+        self.place, self.lives, self.traffic, self.acts, self.say = place, lives, traffic, acts, say
+        self.broker = place.broker
         self.dice = random.Random(f"{seed}/director")
         self.events = []  # (Unix seconds, what): whatever may disturb a takeover
         self.pause_s, self.stop_s = 1.0, 15.0
@@ -26,7 +31,8 @@ class Director:
     def play(self, begin=0):
         """Act by act; yields the number of those that are over."""
         for n, act in enumerate(self.acts[begin:], begin):
-            self.traffic.go(len(self.traffic.steps) * (n + 1) // len(self.acts), ACT_S)
+            spread_s = HALT_S if act.kind == "halt" else ACT_S
+            self.traffic.go(len(self.traffic.steps) * (n + 1) // len(self.acts), spread_s)
             getattr(self, act.kind.replace("-", "_"))(act)
             if not act.overlap:
                 self.until(self.all_open, TAKEOVER_S)
@@ -53,7 +59,11 @@ class Director:
         return True
 
     def all_open(self):
-        return not self.lives.resume_at and len(self.lives.held()) == PARTITIONS
+        """Or closed, which will be told by what stays unanswered."""
+        return not self.lives.resume_at and self.all_held()
+
+    def all_held(self):
+        return len(self.lives.held() | self.lives.closed()) == PARTITIONS
 
     def any_of_ours(self):
         """One that runs and is not stopped, an armed one rather."""
@@ -88,6 +98,20 @@ class Director:
         self.lives.stop(victim, act.pause_s)
         self.until(lambda: victim not in self.lives.resume_at, act.pause_s + 5)
 
+    def halt(self, act):
+        """An instance stops itself at a place; when others have had its partitions for a while, it goes on there."""
+        victim = self.any_of_ours()
+        self.stop_s = 2 * TAKEOVER_S
+        self.lives.kill(victim)
+        self.lives.start(victim, act.order)
+        self.until(lambda: victim in self.lives.resume_at, TAKEOVER_S)
+        self.happened("stop")
+        self.until(self.all_held, TAKEOVER_S)
+        self.pause(act.pause_s)
+        if victim in self.lives.resume_at:
+            self.lives.go_on(victim)
+        self.pause(3)
+
     def broker_kill(self, act):
         self.happened("broker")
         self.broker.kill()
@@ -119,7 +143,7 @@ class Director:
         a = self.any_of_ours()
         self.happened("stop")
         self.lives.stop(a, 40)
-        self.until(lambda: len(self.lives.held()) == PARTITIONS, 30)
+        self.until(self.all_held, 30)
         for b in self.lives.alive():
             if b != a and b in self.lives.names:
                 self.lives.terminate(b)
@@ -128,6 +152,43 @@ class Director:
         if a in self.lives.now:
             self.lives.go_on(a)
         self.until(lambda: len(self.lives.alive()) == len(self.lives.names), TAKEOVER_S)
+
+    def plant(self, _):
+        """Tokens that no POST made, and that people may have made by copying: none of them may be touched."""
+        ids = self.place.cluster_ids
+        marked = [t for t in self.place.sandbox.ask("GET", "/truth?tokens=alive")["tokens"] if t["post"] is not None]
+        unknown = f"{SERVICE}:telemetry:{self.dice.randrange(PARTITIONS)}:{uuid.UUID(int=self.dice.getrandbits(128))}"
+        texts = [
+            (ids["prod"], f"planted [tokend/1:{unknown}]", 0),
+            (ids["prod"], f"planted [tokend/1:{unknown}]", DURATIONS["WINDOW"] - HALF_AN_HOUR_MS),
+            (ids["prod"], "planted [tokend/1:another:telemetry:1:6ba7b810-9dad-11d1-80b4-00c04fd430c8]", 0),
+        ]
+        if marked:
+            token = self.dice.choice(marked)
+            where = ids["edge"] if token["product"] == "clustered" else token["cluster_id"]
+            age_ms = time.time() * 1000 - token["created_ms"]
+            texts.append((ids["edge"] if where != ids["edge"] else ids["prod"], token["description"], 0))
+            if age_ms > 60_000 and MARKER.search(token["description"]):
+                texts.append((where, token["description"], 0))
+        for cluster, description, age_ms in texts:
+            self.place.sandbox.ask(
+                "POST",
+                "/control/plant",
+                {"cluster": cluster, "description": description, "created_ms": round(time.time() * 1000) - age_ms},
+            )
+
+    def cut_journal(self, _):
+        """While nobody is there, and all is answered, the journal is lost. An operator says that it goes on."""
+        self.until(lambda: self.traffic.n_written >= self.traffic.allowed and self.place.all_answered(), TAKEOVER_S)
+        names = self.lives.names
+        self.leave()
+        self.place.lose_journal()
+        self.lives.names = names
+        for instance in names:
+            self.lives.start(instance)
+        self.until(self.all_held, TAKEOVER_S)
+        for partition in sorted(self.lives.closed()):
+            self.place.accept_loss(partition, names[0])
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

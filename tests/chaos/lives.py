@@ -25,14 +25,16 @@ FENCED = ("fenced", "PRODUCER_EPOCH", "INVALID_TXN")
 class Instance(Tokend):
     """A tokend that is asked often what it holds."""
 
-    held = frozenset()
+    held = closed = frozenset()  # partitions that are open here, and that R11 keeps closed
 
     def open(self):
         for line in self.lines():
             if line["msg"] in ("gave the partitions up", "the partitions are lost"):
-                self.held = frozenset()
+                self.held = self.closed = frozenset()
             elif line["msg"] == "restored":
                 self.held |= {line["partition"]}
+            elif line["msg"].startswith("the partition stays closed"):
+                self.closed |= {line["partition"]}
         self.whole.clear()
         return self.held
 
@@ -63,8 +65,8 @@ class Life:
 
 
 class Lives:
-    def __init__(self, place, instances, rules_off=""):
-        self.place, self.rules_off = place, rules_off
+    def __init__(self, place, instances, rules_off, on_start):
+        self.place, self.rules_off, self.on_start = place, rules_off, on_start
         self.names = [f"i{n}" for n in range(instances)]
         self.past, self.now, self.process = [], {}, {}  # now: instance -> Life; process: instance -> Tokend
         self.resume_at, self.again_at = {}, {}  # instance -> monotonic seconds
@@ -73,6 +75,13 @@ class Lives:
         self.asking = threading.Event()
         self.lock = threading.Lock()
         threading.Thread(target=self.keep_asking, daemon=True).start()
+
+    def take_over(self, lives, kills, hits):
+        """From an interrupted run, with which those that were alive have died."""
+        for life in lives:
+            if not life.how or not life.ended:
+                life.ended, life.how = (self.place.folder / life.log).stat().st_mtime, "interrupted"
+        self.past, self.kills, self.hits = lives, kills, hits
 
     # -- starting and ending -----------------------------------------------------------------------------------------
 
@@ -90,7 +99,7 @@ class Lives:
         )
         with self.lock:
             self.now[instance], self.process[instance] = life, process
-        return life
+        self.on_start()
 
     def hit_log(self, life):
         return self.place.folder / f"hit-{life.name}"
@@ -165,6 +174,9 @@ class Lives:
     def held(self):
         """Partitions that are restored and open somewhere now."""
         return {p for i in self.alive() if i not in self.resume_at for p in self.process[i].open()}
+
+    def closed(self):
+        return {p for i in self.alive() if i not in self.resume_at for p in self.process[i].closed}
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 

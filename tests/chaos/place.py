@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import sys
 import time
 
@@ -20,15 +22,17 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: E4
 from nacl.public import PrivateKey  # noqa: E402
 from nacl.signing import SigningKey  # noqa: E402
 
-from conftest import ACCOUNT, BUILD, CLUSTER, MANAGEMENT_TOKEN, Sandbox, free_port, public_entry  # noqa: E402
+from audit import read_topic  # noqa: E402
+from conftest import ACCOUNT, BUILD, CLUSTER, MANAGEMENT_TOKEN, Sandbox, free_port, public_entry, until  # noqa: E402
 from kafka import Kafka  # noqa: E402
 from plan import CLUSTERS, PRINCIPALS  # noqa: E402
 from requester import Principal  # noqa: E402
 
 SERVICE = "chaos"  # the service_id, and the topics' prefix: a run has a broker of its own
 PARTITIONS = 6
+SWEEP_INTERVAL_S = 45  # 15 min at that scale
 ANSWER_S = 60  # a broker that was just started, or is stopped
-TIME_SCALE = 0.05  # of the durations that wait for the API alone; the broker's are real
+TIME_SCALE = 1 / 20  # of the durations that wait for the API alone; the broker's are real
 
 
 def secret(seed, name):
@@ -46,6 +50,41 @@ def principals(seed):
         )
         for name in PRINCIPALS
     }
+
+
+class LastingSandbox(Sandbox):
+    """It holds the truth in its memory, so it outlives a run that is interrupted, and is found again by the next; but
+    it does not wait for that for ever."""
+
+    before_exec, own_session = None, True
+    before_it = ("timeout", "2h")
+
+    def __init__(self, directory, *options):
+        self.ready = directory / "sandbox.json"
+        if not self.find():
+            super().__init__(directory, *options)
+            self.find()
+
+    @classmethod
+    def runs_in(cls, directory):
+        there = cls.__new__(cls)
+        there.ready = directory / "sandbox.json"
+        return there.find()
+
+    def find(self):
+        """Whether one runs there."""
+        try:
+            found = json.loads(self.ready.read_text())
+            self.pid, self.api, self.control = found["pid"], found["api"], found["control"]
+            self.ask("GET", "/health")
+            return True
+        except (OSError, ValueError):
+            return False
+
+    def close(self):
+        """It is looked for until it is gone, by whoever started it or not."""
+        os.kill(self.pid, signal.SIGTERM)
+        until("the sandbox ends", lambda: not self.find())
 
 
 class Place:
@@ -66,22 +105,26 @@ class Place:
         self.broker.start()
         if new:
             self.broker.create_topics(SERVICE, PARTITIONS)
+        self.ends(), self.committed()  # answers once it leads its partitions, and coordinates
         return self
 
     def open_api(self):
-        self.sandbox = Sandbox(
+        self.sandbox = LastingSandbox(
             self.folder,
             "--no-kafka",
             "--seed",
             str(self.seed),
+            *(("--deleted-tokens", "revoked") if self.seed % 2 == 0 else ()),  # in lists for good, or gone
             *(o for name in ("rough", "blind") for o in ("--cluster", f"{ACCOUNT}/{self.cluster_ids[name]}")),
         )
         self.write_keys()
 
-    def close(self):
-        for thing in (self.sandbox, self.broker):
-            if thing is not None:
-                thing.close()
+    def close(self, lasting=False):
+        """lasting: the API goes on, so that another run may."""
+        if self.sandbox is not None and not lasting:
+            self.sandbox.close()
+        if self.broker is not None:
+            self.broker.close()
 
     @property
     def kafka(self):
@@ -112,9 +155,42 @@ class Place:
             "nobody", lambda c: {t.partition: c.get_watermark_offsets(t, timeout=10)[1] for t in self.partitions()}
         )
 
+    def all_answered(self):
+        committed = self.committed()
+        return all(committed.get(p, 0) == end for p, end in self.ends().items())
+
     @staticmethod
     def partitions():
         return [TopicPartition(f"{SERVICE}.requests", p) for p in range(PARTITIONS)]
+
+    # -- a journal that is lost --------------------------------------------------------------------------------------
+
+    def lose_journal(self):
+        """The journal's topic is made anew; what it held is kept for the checker."""
+        held = read_topic(self.kafka, f"{SERVICE}.journal")
+        kept = [
+            [m.partition(), m.offset(), base64.b64encode(m.key()).decode(), base64.b64encode(m.value()).decode(),
+             m.timestamp()[1]]
+            for m in held
+        ]
+        (self.folder / "lost-journal.json").write_text(json.dumps(kept))
+        self.broker.make_topic_anew(SERVICE, "journal", PARTITIONS)
+
+    def lost_journal(self):
+        """[(partition, offset, key, value, timestamp)], in order; mostly nothing."""
+        path = self.folder / "lost-journal.json"
+        found = json.loads(path.read_text()) if path.exists() else []
+        return [(p, o, base64.b64decode(k), base64.b64decode(v), at) for p, o, k, v, at in found]
+
+    def accept_loss(self, partition, instance):
+        """An operator's word."""
+        config = self.folder / "conf" / f"tokend-{instance}.yaml"
+        done = subprocess.run(
+            [BUILD / "tokenctl", "journal", "accept-loss", "--tokend-config", config, "--partition", str(partition),
+             "--force"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     # -- configuration -----------------------------------------------------------------------------------------------
 
@@ -158,9 +234,11 @@ class Place:
         return found
 
     def nobody(self):
-        """A port on which nothing listens, the same for all instances."""
-        self.__dict__.setdefault("_nobody", free_port())
-        return self._nobody
+        """A port on which nothing listens, the same for all instances and as long as the run lasts."""
+        path = self.folder / "nobody"
+        if not path.exists():
+            path.write_text(str(free_port()))
+        return path.read_text()
 
     def configure(self, instance, ops_port):
         """Its configuration's path."""
@@ -176,6 +254,7 @@ class Place:
                         "partitions": PARTITIONS,
                     },
                     "topic_checks": "strict",
+                    "sweep_interval": f"{SWEEP_INTERVAL_S}s",
                     "signing_key": {"id": f"{SERVICE}-1", "file": "signing.key"},
                     "policy_file": "policy.yaml",
                     "clusters": self.clusters(),

@@ -18,6 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 POINTS = re.findall(r'^\tROW\("([a-z-]+)",', (ROOT / "service" / "base" / "chaos.h").read_text(), re.M)
 
+DURATIONS = {
+    name: int(ms)
+    for name, ms in re.findall(
+        r"^\tROW\((\w+), +(\d+), (?:FIXED|API)", (ROOT / "service" / "base" / "durations.h").read_text(), re.M
+    )
+}
+
 PRINCIPALS = ("telemetry", "billing")
 # name -> how often it is asked for. dark: nobody listens; blind: it cuts descriptions; rough: mostly fails.
 CLUSTERS = {"prod": 60, "edge": 30, "rough": 8, "dark": 1.5, "blind": 0.5}
@@ -152,7 +159,7 @@ def faults(cluster_ids):
 # ---- what happens to brokers and instances -------------------------------------------------------------------------
 
 # How often each happens beside a kill.
-OTHERS = {"stop": 0.12, "broker-kill": 0.06, "broker-stop": 0.05, "storm": 0.05, "back-again": 0.06}
+OTHERS = {"plant": 0.05, "stop": 0.12, "broker-kill": 0.06, "broker-stop": 0.05, "storm": 0.05, "back-again": 0.06}
 # stopped there, it holds something that it may use only if it asks again: a lease, a string, a commit.
 STOPS = ("intent-committed", "post-answered", "done-committing")
 
@@ -180,3 +187,33 @@ def acts(seed, kills):
             pause_s = {"stop": r.uniform(12, 26), "broker-stop": r.uniform(2, 13)}.get(kind, r.uniform(0, 4))
             made.insert(r.randint(1, len(made)), Act(kind, pause_s))
     return made
+
+
+# ---- faults aimed at one rule --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Aim:
+    """What makes a rule's absence show: the invariant that breaks, and what is done for it."""
+
+    breaks: str
+    acts: list
+    faults: list = dataclasses.field(default_factory=list)  # before the common ones
+    alone: bool = False  # nothing else goes wrong at the API
+
+
+def aims():
+    """Rule -> its Aim. README.md says why each of them shows."""
+    create = {"operation": "create", "times": -1}
+    kills = [Act("kill", 0) for _ in range(3)]
+    return {
+        "R1": Aim("I1", [Act("halt", 4, f"stop:post-answered:{n}") for n in (2, 5, 3, 8)], alone=True),
+        "R2": Aim("I1", [Act("halt", 0.3, f"stop:done-written:{n}") for n in (2, 5, 3, 8)], alone=True),
+        "R3": Aim("I6", [Act("halt", 12, f"stop:intent-committed:{n}") for n in (2, 5, 3)], alone=True),
+        "R4": Aim("I3", [Act(kind, 0) for kind in ("plant", "kill") * 3]),
+        "R5": Aim("I1", [Act("broker-stop", 2.5) for _ in range(8)], alone=True),
+        "R7": Aim("I4", kills, [{**create, "fault": "cut", "commit": True, "probability": 0.3}], alone=True),
+        "R8": Aim("I2", kills),
+        "R10": Aim("I11", kills, [{**create, "description": "create 7", "fault": "error", "status": 503}], alone=True),
+        "R11": Aim("I12", [Act("cut-journal", 0), *kills], alone=True),
+    }

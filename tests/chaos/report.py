@@ -20,13 +20,11 @@ GONE = ("gave the partitions up", "the partitions are lost")
 
 def table_of(path, macro):
     """The first column of a closed set's table."""
-    text = (ROOT / path).read_text()
-    if f"#define {macro}(" not in text:
-        return []
-    rows = text.split(f"#define {macro}(", 1)[1].split("\n\n", 1)[0]
-    return re.findall(r"^\s+(?:ROW|CLAUSE|KEEP|DELETE)\(([A-Z_0-9]+)", rows, re.M)
+    rows = (ROOT / path).read_text().split(f"#define {macro}(", 1)[1].split("\n\n", 1)[0]
+    return re.findall(r"^\s+ROW\(([A-Z_0-9]+)", rows, re.M)
 
 
+CLAUSES = [c.lower() for c in table_of("service/evidence.h", "EVIDENCE_CLAUSES")]
 VERDICTS = [v.lower() for v in table_of("workers/job.h", "VERDICTS")]
 METRIC = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 
@@ -130,6 +128,18 @@ def median(values):
     return round(sorted(values)[len(values) // 2], 1) if values else None
 
 
+def clauses(logs):
+    """Tokens by what may_delete said of them: of each list that was gone through, and each that was deleted unseen."""
+    found = collections.Counter()
+    for log in logs.values():
+        for line in log:
+            if line.get("msg") == "a cluster was swept":
+                found.update({c: line[c] for c in CLAUSES if c in line})
+            elif line.get("msg") == "an orphan was deleted" and line.get("clause") == "string":
+                found["string"] += 1
+    return {c: found[c] for c in CLAUSES}
+
+
 def figures(checker, lives, logs, events, metrics, hits):
     took, disturbed = takeovers(lives, logs, events)
     api = counters(metrics, "tokend_api_requests_total")
@@ -147,6 +157,7 @@ def figures(checker, lives, logs, events, metrics, hits):
         "living instances fenced": len(fenced_living(lives, logs, events)),
         "instances that ended by themselves": len(unexpected_ends(lives, logs)),
         "crash points": {p: hits.count(p) for p in POINTS},
+        "clauses of may_delete": clauses(logs),
         "verdicts": {v: verdicts.get(v, 0) for v in VERDICTS},
     }
 
@@ -170,6 +181,7 @@ def say(result):
         ("living instances fenced", result["living instances fenced"]),
         ("violations", "  ".join(f"{i} {n}" for i, n in result["violations"].items())),
         ("crash points", "  ".join(f"{p} {n}" for p, n in result["crash points"].items())),
+        ("clauses", "  ".join(f"{k} {n}" for k, n in result["clauses of may_delete"].items())),
         ("verdicts", "  ".join(f"{v} {n}" for v, n in result["verdicts"].items())),
         ("replies", "  ".join(f"{k} {v}" for k, v in result["replies by reason"].items())),
     ]

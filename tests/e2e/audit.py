@@ -95,6 +95,10 @@ class Entry:
     record: object
     appended_ms: int
 
+    @classmethod
+    def of(cls, partition, offset, key, value, appended_ms):
+        return cls(partition, offset, key, journal_pb.JournalRecord.FromString(value), appended_ms)
+
     @property
     def own(self):
         """Of a CreateToken's own life, not an answer under its place."""
@@ -115,16 +119,17 @@ class Entry:
 
 
 class Audit:
-    def __init__(self, kafka, prefix, service_id, truth, principals, committed=None, logs=(), secrets=(), skipped=()):
+    def __init__(self, kafka, prefix, service_id, truth, principals, committed=None, logs=(), secrets=(), skipped=(),
+                 lost=()):
         """committed: {partition: offset} where a broker keeps it; logs: paths; secrets: strings to be found nowhere;
-        skipped: the (partition, offset) that stand under `skip`."""
+        skipped: the (partition, offset) that stand under `skip`; lost: entries of the journal that was there before."""
         self.service_id, self.truth, self.principals, self.committed = service_id, truth, principals, committed
         self.logs, self.secrets, self.skipped = logs, secrets, set(skipped)
         topics = [f"{prefix}.{t}" for t in ("requests", "replies", "journal", "deadletters")]
         self.requests, self.replies, journal, self.dead = read_topics(kafka, topics).values()
         self.journal = [
-            Entry(m.partition(), m.offset(), m.key(), journal_pb.JournalRecord.FromString(m.value()), m.timestamp()[1])
-            for m in journal
+            *lost,
+            *(Entry.of(m.partition(), m.offset(), m.key(), m.value(), m.timestamp()[1]) for m in journal),
         ]
         self.everything = [m for ms in read_topics(kafka, topics, "read_uncommitted").values() for m in ms]
         self.wrong = []
@@ -138,16 +143,6 @@ class Audit:
             self.closed.update(e.closed)
             if e.key.startswith(b"C") and e.record.state == journal_pb.DONE and e.record.token_id:
                 self.done_of[e.record.token_id].append(e)
-        self.revoked = self.revoked_on_request()
-
-    def revoked_on_request(self):
-        """The tokens of which some reply says that they are deleted."""
-        replies = (
-            pb.RevokeTokenReply.FromString(unframed(m.value()))
-            for m in self.replies
-            if method_of_record(m) == "RevokeToken"
-        )
-        return {r.token_id for r in replies if r.status.code == 0}
 
     def that(self, holds, invariant, sentence):
         if not holds:
@@ -380,6 +375,8 @@ class Audit:
                 f"journal {e.partition}@{e.offset}: seq {e.record.seq} after {last[e.partition]}",
             )
             last[e.partition] = e.record.seq
+            if e.record.state == journal_pb.LOSS:  # an operator's word: another journal from here on
+                ids[e.partition] = set()
             ids[e.partition].add(e.record.journal_id)
             unknown = sum(a.fate == journal_pb.UNKNOWN for a in e.record.closed)
             self.that(unknown <= UNKNOWN_MOST, "I11", f"{e.key}: {unknown} attempts of unknown fate")

@@ -102,6 +102,8 @@ def public_entry(principal):
 class Process:
     """A program of ours, with its standard error in a file."""
 
+    before_exec, own_session = staticmethod(end_with_parent), False
+
     def __init__(self, log, arguments, environment=None):
         self.log = log
         with open(log, "ab") as f:
@@ -110,7 +112,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=f,
                 stderr=f,
-                preexec_fn=end_with_parent,
+                preexec_fn=self.before_exec,
+                start_new_session=self.own_session,
                 env={**os.environ, **(environment or {})},
             )
 
@@ -138,11 +141,14 @@ class Process:
 
 
 class Sandbox(Process):
+    before_it = ()  # a program that starts it
+
     def __init__(self, directory, *options):
         ready = directory / "sandbox.json"
         super().__init__(
             directory / "sandbox.log",
             [
+                *self.before_it,
                 BUILD / "tokend-sandbox",
                 "--api-port",
                 0,
