@@ -27,12 +27,13 @@ Result = collections.namedtuple("Result", "states violated trace")
 
 class Model:
     """One model. holds: variants of the protocol that must hold, "base" is the protocol itself. bounded: small bounds,
-    for each run of the tests; exhaustive: what one is ready to wait for."""
+    for each run of the tests; exhaustive: what one is ready to wait for. enough: what suffices to see most breaks."""
 
     holds = {"base": Holds("the protocol")}
     broken = {}
     bounded = {}
     exhaustive = {}
+    enough = {}
 
     def __init__(self, variant="base", **bounds):
         self.variant = variant
