@@ -34,6 +34,7 @@
 
 #define BATCH 64
 #define UNREAD_ENOUGH 32                         /* records of one partition: more are not fetched */
+#define SEEK_MS 1000
 #define UNREAD_BYTES_MOST (32 * 1024 * 1024)     /* of all partitions together, beside one fetch each */
 
 struct source {
@@ -396,6 +397,27 @@ next_message(struct intake *in, int32_t partition)
 		}
 	}
 	return s->at < s->count ? s->batch[s->at++] : NULL;
+}
+
+int
+intake_seek(struct intake *in, int32_t partition, int64_t offset, struct err *ret_err)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	struct source *s = &in->sources[partition];
+	rd_kafka_error_t *error;
+	int rc = 0;
+
+	while (s->at < s->count)
+		rd_kafka_message_destroy(s->batch[s->at++]);
+	rd_kafka_topic_partition_list_add(list, in->config->topic_requests, partition)->offset = offset;
+	if ((error = rd_kafka_seek_partitions(in->consumer, list, SEEK_MS)) != NULL)
+		rc = err_set(ret_err, ERR_RETRY, "%s", rd_kafka_error_string(error));
+	else if (list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		rc = err_set(ret_err, ERR_RETRY, "%s", rd_kafka_err2str(list->elems[0].err));
+	rd_kafka_error_destroy(error);
+	rd_kafka_topic_partition_list_destroy(list);
+	return rc == 0 ? 0 : err_prefix(ret_err, "cannot read partition %" PRId32 " from offset %" PRId64, partition,
+	    offset);
 }
 
 bool

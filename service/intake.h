@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records in: the group's consumer, its assignments, one unread queue a partition. Loop thread only; nothing
- * blocks but intake_free. */
+ * blocks but intake_free, and intake_seek for a moment. */
 #ifndef TOKEND_INTAKE_H
 #define TOKEND_INTAKE_H
 
@@ -42,6 +42,9 @@ void intake_give_up(struct intake *in);
 /* Leave the group and join again: a revocation comes, and after it an assignment. */
 void intake_begin_anew(struct intake *in);
 
+/* Read on from there, whatever was read already. Waits for librdkafka's own thread, a second at most; fails when it
+ * does not say that it did. */
+int intake_seek(struct intake *in, int32_t partition, int64_t offset, struct err *ret_err);
 /* The next record of an assigned partition, copied into the arena; false when there is none now: then its
  * queue is dry until the fd wakes again. */
 bool intake_read(struct intake *in, int32_t partition, struct arena *a, struct record *ret);

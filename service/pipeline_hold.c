@@ -176,6 +176,17 @@ open_assignment(struct pipeline *p, struct assignment *a, struct restoration *q)
 	ticket_free(t);
 }
 
+/* What came in while it was open, or closed, is not there any more. */
+static int
+reread(struct pipeline *p, const struct assignment *a, struct restoration *q)
+{
+	if (intake_seek(p->intake, a->partition, q->start, &q->err) == 0)
+		return 0;
+	q->failed = true;
+	log_warn("journal", "cannot open yet", LOG_N("partition", a->partition), LOG_S("error", q->err.text));
+	return -1;
+}
+
 /* A closed partition's journal was looked at again. What it was closed for is told again only when the journal is
  * another one than it was. */
 static void
@@ -184,7 +195,8 @@ judge_again(struct pipeline *p, struct assignment *a, struct restoration *q)
 	bool first = a->judged_high < 0;
 
 	a->retry_boot_ms = clock_boot_ms() + duration_ms(DURATION_CLOSED_RETRY);
-	if (!q->failed && journal_loss_offset(q->journal) > a->loss_before) {
+	if (!q->failed && journal_loss_offset(q->journal) > a->loss_before &&
+	    reread(p, a, q) == 0) {
 		open_assignment(p, a, q);
 		return;
 	}

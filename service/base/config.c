@@ -171,6 +171,8 @@ build_limits(const struct config_file *f, struct config *c, struct err *ret_err)
 	    config_number("max_remembered", f->max_remembered, 100, 100000000, &c->max_remembered, ret_err) != 0 ||
 	    config_number("workers", f->workers, 0, 256, &c->workers, ret_err) != 0)
 		return -1;
+	if (c->max_remembered < c->max_pending)         /* what is in work is remembered, and cannot go */
+		return config_refuse("max_remembered", f->max_remembered, "at least max_pending", ret_err);
 	return 0;
 }
 

@@ -89,6 +89,7 @@ says_what_it_means(void **state)
 	assert_true(c->deadline_most_ms == 3600000);
 	assert_true(c->sweep_interval_ms == 900000);
 	assert_int_equal(c->max_pending, 1000);
+	assert_int_equal(c->max_remembered, 1000000);
 	assert_int_equal(c->workers, 0);
 	assert_string_equal(c->ops_address, "127.0.0.1");
 	assert_int_equal(c->ops_port, 9464);
@@ -255,6 +256,8 @@ bad_files_are_refused_by_name(void **state)
 		{ "instance:", "deadline_most: 3600\ninstance:", "deadline_most: \"3600\"", "" },
 		{ "instance:", "max_pending: 100001\ninstance:", "max_pending: \"100001\"", "" },
 		{ "instance:", "max_pending: 0\ninstance:", "max_pending: \"0\"", "" },
+		{ "instance:", "max_remembered: 99\ninstance:", "max_remembered: \"99\"", "100 to 100000000" },
+		{ "instance:", "max_remembered: 999\ninstance:", "max_remembered: \"999\"", "at least max_pending" },
 		{ "instance:", "workers: 257\ninstance:", "workers: \"257\"", "" },
 		/* records */
 		{ "instance:", "cloudevents: yes\ninstance:", "cloudevents: \"yes\"", "true or false" },
