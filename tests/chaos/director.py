@@ -49,13 +49,14 @@ class Director:
         while time.monotonic() < end:
             self.turn()
 
-    def until(self, condition, within_s):
+    def until(self, condition, within_s, every_s=0.0):
         """Whether it came to hold."""
         end = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > end:
                 return False
             self.turn()
+            self.pause(every_s)
         return True
 
     def all_open(self):

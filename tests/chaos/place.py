@@ -108,8 +108,8 @@ class Place:
         self.ends(), self.committed()  # answers once it leads its partitions, and coordinates
         return self
 
-    def open_api(self):
-        self.sandbox = LastingSandbox(
+    def open_api(self, lasting):
+        self.sandbox = (LastingSandbox if lasting else Sandbox)(
             self.folder,
             "--no-kafka",
             "--seed",

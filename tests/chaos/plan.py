@@ -5,7 +5,7 @@ Three scripts, each with dice of its own, so that a change of one does not distu
 
     steps(seed, requests)         what is written to the request topic, record by record
     faults(seed)                  what the Management API does wrong, as rules of tests/sandbox
-    acts(seed, kills)             what happens to brokers and instances, one after the other
+    acts(seed, kills, others)     what happens to brokers and instances, one after the other
 
 The seed decides what happens, not when to the millisecond: schedulers and brokers have dice of their own.
 """
@@ -160,6 +160,7 @@ def faults(cluster_ids):
 
 # How often each happens beside a kill.
 OTHERS = {"plant": 0.05, "stop": 0.12, "broker-kill": 0.06, "broker-stop": 0.05, "storm": 0.05, "back-again": 0.06}
+FEW = {"broker-kill": 0, "plant": 0}  # of a short run: one each
 # stopped there, it holds something that it may use only if it asks again: a lease, a string, a commit.
 STOPS = ("intent-committed", "post-answered", "done-committing")
 
@@ -172,7 +173,7 @@ class Act:
     overlap: bool = False  # the next act does not wait for the takeover
 
 
-def acts(seed, kills):
+def acts(seed, kills, others):
     r, made = dice(seed, "acts"), []
     points = [(p, r.randint(1, 3)) for p in POINTS]
     r.shuffle(points)
@@ -182,7 +183,7 @@ def acts(seed, kills):
         name, count = points[n]
         order = f"stop:{r.choice(STOPS)}:{count}" if r.random() < 0.08 else f"kill:{name}:{count}"
         made.append(Act("kill", r.choice((0, 0, 1, 3, 14)), order, r.random() < 0.3))
-    for kind, share in OTHERS.items():
+    for kind, share in others.items():
         for _ in range(max(1, round(kills * share))):
             pause_s = {"stop": r.uniform(12, 26), "broker-stop": r.uniform(2, 13)}.get(kind, r.uniform(0, 4))
             made.insert(r.randint(1, len(made)), Act(kind, pause_s))
