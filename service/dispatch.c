@@ -270,13 +270,23 @@ tell(const struct dispatch *d, const struct line *l, bool was_closed, const stru
 		log_info("dispatch", "the cluster was tried", LOG_S("cluster", cluster), LOG_S("result", job->message));
 }
 
+/* Our credential was refused, and has been replaced since the call began: that tells nothing of the next call. */
+static bool
+tells_nothing(const struct job *job)
+{
+	return job->verdict == VERDICT_CREDENTIAL && job->credential_renewed;
+}
+
 void
 dispatch_returned(struct dispatch *d, struct ticket *t, uint64_t now_boot_ms)
 {
 	struct line *l = line_of(d, t);
 	bool was_closed = l->gate.breaker == GATE_CLOSED;
 
-	gate_release(&l->gate, now_boot_ms, t->job.verdict, t->job.retry_after_ms);
+	if (tells_nothing(&t->job))
+		gate_cancel(&l->gate);
+	else
+		gate_release(&l->gate, now_boot_ms, t->job.verdict, t->job.retry_after_ms);
 	tell(d, l, was_closed, &t->job);
 	show(l);
 }
@@ -286,7 +296,10 @@ dispatch_probed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms
 {
 	struct line *l = &d->lines[list->cluster];
 
-	gate_probed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
+	if (tells_nothing(list))
+		gate_probe_cancel(&l->gate);
+	else
+		gate_probed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
 	tell(d, l, false, list);
 	show(l);
 }
@@ -297,7 +310,8 @@ dispatch_listed(struct dispatch *d, const struct job *list, uint64_t now_boot_ms
 	struct line *l = &d->lines[list->cluster];
 	bool was_closed = l->gate.breaker == GATE_CLOSED;
 
-	gate_listed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
+	if (!tells_nothing(list))
+		gate_listed(&l->gate, now_boot_ms, list->verdict, list->retry_after_ms);
 	tell(d, l, was_closed, list);
 	show(l);
 }

@@ -227,7 +227,7 @@ prepare(struct call *c, struct err *ret_err)
 static void
 empty(struct job *job)
 {
-	job->left = false;
+	job->left = job->credential_renewed = false;
 	job->http_status = 0;
 	job->retry_after_ms = job->took_us = 0;
 	job->access_token = span_of(NULL, 0);
@@ -273,7 +273,7 @@ let_go(struct call *c)
 	struct job *job = c->job;
 
 	if (job->verdict == VERDICT_CREDENTIAL)
-		upstream_refused(c->upstream, c->credential, clock_boot_ms());
+		job->credential_renewed = upstream_refused(c->upstream, c->credential, clock_boot_ms());
 	if (job->verdict == VERDICT_CREATED && job->verb == JOB_CREATE)
 		job->leased = c->body;
 	else

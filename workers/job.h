@@ -85,6 +85,7 @@ struct job {
 	/* out, set by the worker */
 	enum verdict verdict;
 	bool left;                      /* the request may have left this process: the attempt is spent */
+	bool credential_renewed;        /* CREDENTIAL: and the next call will carry another one */
 	int http_status;                /* 0: no answer */
 	uint64_t retry_after_ms;        /* from Retry-After, either form; 0: none */
 	uint64_t took_us;

@@ -209,8 +209,9 @@ upstream_reload(struct upstream *u)
 	(void)pthread_mutex_unlock(&u->reading);
 }
 
-void
-upstream_refused(struct upstream *u, const struct credential *refused, uint64_t now_ms)
+/* Is it the one in use? Then it is under suspicion. */
+static bool
+accuse(struct upstream *u, const struct credential *refused)
 {
 	bool in_use;
 
@@ -218,8 +219,16 @@ upstream_refused(struct upstream *u, const struct credential *refused, uint64_t 
 	in_use = u->credential == refused;
 	u->suspect |= in_use;
 	(void)pthread_mutex_unlock(&u->lock);
-	if (in_use)
-		read_again_soon(u, now_ms);
+	return in_use;
+}
+
+bool
+upstream_refused(struct upstream *u, const struct credential *refused, uint64_t now_ms)
+{
+	if (!accuse(u, refused))
+		return true;
+	read_again_soon(u, now_ms);
+	return !accuse(u, refused);
 }
 
 struct credential *

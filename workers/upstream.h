@@ -3,6 +3,7 @@
 #ifndef TOKEND_WORKERS_UPSTREAM_H
 #define TOKEND_WORKERS_UPSTREAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "workers/job.h"
@@ -26,8 +27,9 @@ const char *upstream_tokens_url(const struct upstream *u);
 struct credential *upstream_credential(struct upstream *u, uint64_t now_ms);
 
 /* The API refused (401, 403) a call that carried this one: read the file again, unless another token is in use by
- * now or the file was read within the last second. Blocks for the file: never on the loop. */
-void upstream_refused(struct upstream *u, const struct credential *refused, uint64_t now_ms);
+ * now or the file was read within the last second. True: another one is in use now, so the refusal says nothing of
+ * the next call. Blocks for the file: never on the loop. */
+bool upstream_refused(struct upstream *u, const struct credential *refused, uint64_t now_ms);
 
 /* Read the management token's file again. When it holds another one, calls that begin from now on carry that. When it
  * holds none, the last good one stays in use, and that is said once, in one warning. Blocks for the file. */

@@ -240,6 +240,25 @@ def test_a_management_token_is_replaced_while_it_runs(world):
     check(r.ask(r.create("later")), "CREATED")
 
 
+def test_refusals_of_a_token_that_was_replaced_meanwhile_leave_no_cluster_alone(world):
+    """As many in a row as open a breaker, all of calls that began before the file was changed."""
+    t, r = world.tokend(), world.requester()
+    replaced = "management-canary-replaced-8f10bb"
+    world.secrets.append(replaced)
+    for _ in range(BREAKER_FAILURES * 4):  # until so many are let through at once
+        check(r.ask(r.create("before")), "CREATED")
+    requests = [r.create(f"meanwhile {i}") for i in range(BREAKER_FAILURES)]
+    world.sandbox.fault({"description": "meanwhile", "fault": "error", "status": 401, "delay_ms": 2000,
+                         "times": len(requests)})
+    r.send(*requests)
+    world.sandbox.wait_in_flight(len(requests))
+    (world.directory / "management-token").write_text(replaced + "\n")
+    world.sandbox.expect_token(replaced)
+    for reply in r.wait_all(requests):
+        assert check(reply, "CREATED").message.attempts == 2
+    assert len(t.said(AGAIN, verdict="credential")) == len(requests) and t.said(LEFT_ALONE) == []
+
+
 # ---- sick: begun with the first test -------------------------------------------------------------------------------
 
 

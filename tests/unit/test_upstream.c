@@ -89,14 +89,15 @@ carries(struct rig *r, uint64_t now_ms, const char *token)
 	credential_release(c);
 }
 
-/* A call that carries what is in use now is refused. */
-static void
+/* A call that carries what is in use now is refused. True: the next one would carry another. */
+static bool
 refused(struct rig *r, uint64_t now_ms)
 {
 	struct credential *c = upstream_credential(r->upstream, now_ms);
+	bool renewed = upstream_refused(r->upstream, c, now_ms);
 
-	upstream_refused(r->upstream, c, now_ms);
 	credential_release(c);
+	return renewed;
 }
 
 static long
@@ -172,7 +173,7 @@ a_refusal_finds_the_new_one_at_once(void **state)
 
 	write_token(r, NEW "\n");
 	carries(r, 1000, OLD);                   /* nothing looks at the file without a reason */
-	refused(r, 1000);
+	assert_true(refused(r, 1000));
 	carries(r, 1000, NEW);
 	assert_int_equal(reloads("changed"), changed + 1);
 	assert_true(metric("tokend_secret_reload_timestamp_seconds{secret=\"management_token/prod\"} ") > 1600000000);
@@ -185,12 +186,12 @@ refusals_read_the_file_once_a_second(void **state)
 	long unchanged = reloads("unchanged");
 
 	for (int i = 0; i < 100; i++)
-		refused(r, 5000);
+		assert_false(refused(r, 5000));
 	assert_int_equal(reloads("unchanged"), unchanged + 1);
 	write_token(r, NEW);
-	refused(r, 5999);
+	assert_false(refused(r, 5999));
 	carries(r, 5999, OLD);
-	refused(r, 6000);
+	(void)refused(r, 6000);         /* read anew before it was even used */
 	carries(r, 6000, NEW);
 }
 
@@ -202,7 +203,7 @@ one_that_was_refused_is_read_anew_before_its_next_use(void **state)
 	struct rig *r = *state;
 	long unchanged;
 
-	refused(r, 1000);
+	assert_false(refused(r, 1000));
 	write_token(r, NEW);
 	carries(r, 1500, OLD);
 	carries(r, 2000, NEW);
@@ -220,8 +221,8 @@ a_late_refusal_of_the_old_one_means_nothing(void **state)
 	long unchanged = reloads("unchanged");
 
 	write_token(r, NEW);
-	refused(r, 1000);
-	upstream_refused(r->upstream, old, 9000);
+	(void)refused(r, 1000);
+	assert_true(upstream_refused(r->upstream, old, 9000));
 	carries(r, 9000, NEW);
 	assert_int_equal(reloads("unchanged"), unchanged);
 	credential_release(old);
@@ -245,7 +246,7 @@ three_bad_readings(struct rig *r)
 {
 	write_token(r, BAD);
 	upstream_reload(r->upstream);
-	refused(r, 1000);
+	(void)refused(r, 1000);
 	write_token(r, "");
 	upstream_reload(r->upstream);
 }
