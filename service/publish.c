@@ -31,7 +31,7 @@
 #include "service/base/mailbox.h"
 #include "service/base/metrics.h"
 #include "service/generation.h"
-#include "service/kafka_client.h"
+#include "service/producer.h"
 #include "service/ticket.h"
 
 #define RETRY_PAUSE_MS 50
@@ -45,83 +45,10 @@ struct publish {
 	struct series *committed, *aborted, *stale, *fatal, *seconds;
 
 	/* the thread's own */
-	rd_kafka_t *producer;
-	/* held so that their metadata is there before the first record: else it waits for a second */
-	rd_kafka_topic_t *topics[3];
+	struct producer *producer;
 	unsigned aborts;                /* in a row */
 	bool doubtful;                  /* replace the producer before its next transaction */
-	atomic_bool link_dropped;       /* set by librdkafka's error callback */
 };
-
-/* ---- the producer ------------------------------------------------------------------------------------------------ */
-
-static void
-on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
-{
-	struct outgoing *out = m->_private;
-
-	(void)rk;
-	(void)opaque;
-	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		out->delivered_offset = m->offset;
-}
-
-static void
-on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
-{
-	static struct log_limit errors;
-	struct publish *p = opaque;
-	int64_t left_out;
-
-	(void)rk;
-	if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-	    code == RD_KAFKA_RESP_ERR__TIMED_OUT)
-		atomic_store(&p->link_dropped, true);
-	if (log_limit_passes(&errors, "publish", clock_boot_ms(), &left_out))
-		log_warn("publish", "the producer reports an error", LOG_S("error", reason),
-		    LOG_S("code", rd_kafka_err2name(code)), LOG_LEFT_OUT(left_out));
-}
-
-static void
-destroy_producer(struct publish *p)
-{
-	if (p->producer == NULL)
-		return;
-	for (int i = 0; i < 3; i++)
-		rd_kafka_topic_destroy(p->topics[i]);
-	rd_kafka_destroy(p->producer);
-	p->producer = NULL;
-}
-
-static int
-make_producer(struct publish *p, struct err *ret_err)
-{
-	const char *const names[3] = { p->config->topic_journal, p->config->topic_replies,
-	    p->config->topic_deadletters };
-	char timeout[24], why[256];
-	const struct kafka_property own[] = {
-		{ "transactional.id", p->config->transactional_id }, { "transaction.timeout.ms", timeout },
-		{ "message.timeout.ms", timeout }, { "enable.idempotence", "true" }, { "acks", "all" },
-		/* right after a commit the coordinator says CONCURRENT_TRANSACTIONS for a moment */
-		{ "retry.backoff.ms", "1" },
-		{ "linger.ms", "1" },
-	};
-	rd_kafka_conf_t *conf;
-
-	snprintf(timeout, sizeof timeout, "%" PRIu64, duration_ms(DURATION_TRANSACTION));
-	if ((conf = kafka_client_conf(p->config, "publish", own, sizeof own / sizeof own[0], ret_err)) == NULL)
-		return -1;
-	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	rd_kafka_conf_set_error_cb(conf, on_error);
-	rd_kafka_conf_set_opaque(conf, p);
-	if ((p->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why)) == NULL) {
-		rd_kafka_conf_destroy(conf);
-		return err_set(ret_err, ERR_FATAL, "cannot make the producer: %s", why);
-	}
-	for (int i = 0; i < 3; i++)
-		p->topics[i] = rd_kafka_topic_new(p->producer, names[i], NULL);
-	return 0;
-}
 
 static void
 pause_ms(int ms)
@@ -129,37 +56,15 @@ pause_ms(int ms)
 	(void)poll(NULL, 0, ms);
 }
 
-/* init_transactions fences every older producer of our id and waits for its open transaction to end. */
-static int
-init_producer(struct publish *p, struct err *ret_err)
-{
-	while (!atomic_load(&p->stop)) {
-		rd_kafka_error_t *e = rd_kafka_init_transactions(p->producer, 5000);
-		bool again;
-
-		if (e == NULL)
-			return 0;
-		again = !rd_kafka_error_is_fatal(e) && rd_kafka_error_is_retriable(e);
-		err_set(ret_err, again ? ERR_RETRY : ERR_FATAL, "cannot start transactions as %s: %s",
-		    p->config->transactional_id, rd_kafka_error_string(e));
-		rd_kafka_error_destroy(e);
-		if (!again)
-			return -1;
-		log_warn("publish", "waiting for the transaction coordinator", LOG_S("error", ret_err->text));
-		pause_ms(RETRY_PAUSE_MS);
-	}
-	return err_set(ret_err, ERR_RETRY, "stopped before the producer was ready");
-}
-
 static int
 replace_producer(struct publish *p, struct err *ret_err)
 {
 	log_warn("publish", "replacing a doubtful producer", LOG_S("transactional_id", p->config->transactional_id));
-	destroy_producer(p);
+	producer_free(p->producer);
 	p->doubtful = false;
-	if (make_producer(p, ret_err) != 0)
+	if ((p->producer = producer_new(p->config, ret_err)) == NULL)
 		return -1;
-	return init_producer(p, ret_err);
+	return producer_init(p->producer, &p->stop, ret_err);
 }
 
 /* ---- one transaction --------------------------------------------------------------------------------------------- */
@@ -227,7 +132,7 @@ send_offsets(struct publish *p, struct transaction *x)
 	}
 	do
 		step = judge(p, x, "send offsets",
-		    rd_kafka_send_offsets_to_transaction(p->producer, list, whose, -1), &again);
+		    rd_kafka_send_offsets_to_transaction(producer_handle(p->producer), list, whose, -1), &again);
 	while (again);
 	rd_kafka_topic_partition_list_destroy(list);
 	return step;
@@ -254,7 +159,7 @@ produce_one(struct publish *p, struct transaction *x, const struct item *it, str
 	rd_kafka_resp_err_t e;
 
 	/* The bytes belong to the ticket, which outlives the transaction: no copy. */
-	e = rd_kafka_producev(p->producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+	e = rd_kafka_producev(producer_handle(p->producer), RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
 	    RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_KEY(out->key.data, out->key.bytes),
 	    RD_KAFKA_V_VALUE((void *)(uintptr_t)out->value.data, out->value.bytes), RD_KAFKA_V_OPAQUE(out),
 	    RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_END);
@@ -282,7 +187,7 @@ produce(struct publish *p, struct transaction *x)
 				return step;
 		}
 	/* Ends by message.timeout.ms at the latest. */
-	while (rd_kafka_flush(p->producer, 1000) == RD_KAFKA_RESP_ERR__TIMED_OUT)
+	while (rd_kafka_flush(producer_handle(p->producer), 1000) == RD_KAFKA_RESP_ERR__TIMED_OUT)
 		;
 	return STEP_OK;
 }
@@ -340,6 +245,7 @@ check(struct transaction *x)
 static enum step
 commit(struct publish *p, struct transaction *x)
 {
+	rd_kafka_t *rk = producer_handle(p->producer);
 	enum step step;
 	bool again;
 
@@ -348,16 +254,14 @@ commit(struct publish *p, struct transaction *x)
 	if (holds(x, true))
 		CHAOS_DURING("done-committing");
 	x->commit_began_boot_ms = clock_boot_ms();
-	atomic_store(&p->link_dropped, false);
+	(void)producer_link_dropped(p->producer);
 	do {
 		/* Without end: librdkafka goes on by itself, and a wait cut short in its first step cannot be taken
 		 * up again. */
-		step = judge(p, x, "commit", rd_kafka_commit_transaction(p->producer, RULE_OFF("R5") ? 1000 : -1),
-		    &again);
+		step = judge(p, x, "commit", rd_kafka_commit_transaction(rk, RULE_OFF("R5") ? 1000 : -1), &again);
 		p->doubtful |= again;
 	} while (again && !RULE_OFF("R5"));
-	rd_kafka_poll(p->producer, 0);  /* a dropped link that was not told yet */
-	if (step != STEP_OK || atomic_load(&p->link_dropped) ||
+	if (producer_link_dropped(p->producer) || step != STEP_OK ||
 	    clock_boot_ms() - x->commit_began_boot_ms > duration_ms(DURATION_COMMIT_SUSPECT))
 		p->doubtful = true;
 	return step;
@@ -372,7 +276,7 @@ abort_transaction(struct publish *p, struct transaction *x)
 	bool again;
 
 	do
-		step = judge(p, x, "abort", rd_kafka_abort_transaction(p->producer, -1), &again);
+		step = judge(p, x, "abort", rd_kafka_abort_transaction(producer_handle(p->producer), -1), &again);
 	while (again);
 	if (step != STEP_OK)
 		return STEP_FATAL;
@@ -391,7 +295,7 @@ run_steps(struct publish *p, struct transaction *x)
 	if (p->doubtful && replace_producer(p, &x->err) != 0)
 		return STEP_FATAL;
 	do
-		step = judge(p, x, "begin", rd_kafka_begin_transaction(p->producer), &again);
+		step = judge(p, x, "begin", rd_kafka_begin_transaction(producer_handle(p->producer)), &again);
 	while (again);
 	if (step != STEP_OK)
 		return STEP_FATAL;
@@ -492,7 +396,7 @@ publisher(void *arg)
 	struct publish *p = arg;
 	struct err e;
 
-	if (init_producer(p, &e) != 0 && e.next == ERR_FATAL) {
+	if (producer_init(p->producer, &p->stop, &e) != 0 && e.next == ERR_FATAL) {
 		say_broken(p, &e);
 		return NULL;
 	}
@@ -510,7 +414,7 @@ publisher(void *arg)
 			if (fatal)
 				return NULL;
 		}
-		rd_kafka_poll(p->producer, 0);
+		rd_kafka_poll(producer_handle(p->producer), 0);
 	}
 	return NULL;
 }
@@ -532,12 +436,12 @@ publish_new(const struct config *c, struct mailbox *results, struct err *ret_err
 	p->seconds = metrics_at(METRIC_COMMIT_SECONDS, NULL, NULL);
 	if ((p->inbox = mailbox_new(ret_err)) == NULL)
 		goto fail;
-	if (make_producer(p, ret_err) != 0)
+	if ((p->producer = producer_new(c, ret_err)) == NULL)
 		goto fail_inbox;
 	if ((e = pthread_create(&p->thread, NULL, publisher, p)) == 0)
 		return p;
 	err_set(ret_err, ERR_FATAL, "cannot start the publisher's thread: %s", strerror(e));
-	destroy_producer(p);
+	producer_free(p->producer);
 fail_inbox:
 	mailbox_free(p->inbox);
 fail:
@@ -564,7 +468,7 @@ publish_free(struct publish *p)
 		((struct transaction *)mail)->result = TRANSACTION_ABORTED;     /* never begun */
 		mailbox_push(p->results, mail);
 	}
-	destroy_producer(p);
+	producer_free(p->producer);
 	mailbox_free(p->inbox);
 	free(p);
 }

@@ -11,7 +11,7 @@ cd "${1:-$(dirname "$0")/..}"
 
 # library              its homes
 libraries='
-librdkafka/.*          service/(intake|publish|restore|takeover|kafka_client|generation|topics|tokend)\.c
+librdkafka/.*          service/(intake|producer|publish|restore|takeover|kafka_client|generation|topics|tokend)\.c
 .*\.pb-c\.h|protobuf-c/.*  service/(decode.*|strict|journal_record|conclude|seal)\.[ch]
 curl/.*                workers/(call_options|call_outcome|pool|worker)\.c|workers/call_private\.h
 cjson/.*               workers/[^/]+
@@ -45,8 +45,9 @@ service/quota\.h                         service/authorize\.c
 service/policy_[a-z]+\.h                 service/policy.*\.[ch]|service/ctl/policy_.*\.c
 service/(policy|authorize|request)\.h    service/ctl/policy_.*\.c
 service/(journal_record|index|lineage)\.h    service/(journal|lineage)\.c
-service/kafka_client\.h                  service/(intake|publish|restore|takeover|topics)\.c
+service/kafka_client\.h                  service/(intake|producer|restore|takeover|topics)\.c
 service/takeover\.h                      service/restore\.c
+service/producer\.h                      service/publish\.c
 
 service/[^/]+\.h                         service/(pipeline.*|loop|tokend)\.[ch]
 '
