@@ -123,6 +123,7 @@ def test_what_is_there_is_told_however_late_the_question(shared, r):
     """Its deadline is for waiting: one that lay in the topic for longer needs none."""
     create = r.create(a_description())
     first = told(shared, r, create, "CREATED", posts=1, made=1)
+    shared.tokends[0].wait_said("outcome", request_id=create.id)    # it knows by now that its commit succeeded
     message = r.other("GetOutcome", create.id, life_s=0).message
     message.issued_at.seconds -= 60
     message.deadline.seconds -= 60

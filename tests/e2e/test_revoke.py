@@ -320,12 +320,14 @@ def test_one_that_comes_too_late_deletes_nothing(shared, r):
     """It lay in the topic until its time was over: whoever sent it may have given up wanting it."""
     create, first = created(shared, r)
     before = deletes(shared)
+    shared.tokends[0].wait_said("outcome", request_id=create.id)    # it knows by now that its commit succeeded
     message = r.other("RevokeToken", create.id, life_s=0).message
     message.issued_at.seconds -= 60
     message.deadline.seconds -= 60
     told(shared, r, r.sign("RevokeToken", message), "STILL_IN_FLIGHT", "the deadline", first.secret.token_id)
     assert lives(shared, first) and deletes(shared) == before
     revoked(r.ask(r.other("RevokeToken", create.id)), first)
+    shared.tokends[0].wait_said("outcome", n=2, request_id=create.id)
     revoked(r.ask(r.sign("RevokeToken", message)), first, replayed=True)    # what is decided is told, however late
 
 
