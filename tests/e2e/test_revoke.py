@@ -3,6 +3,7 @@
 not before; and is told again to whoever asks, whatever happens meanwhile."""
 import copy
 import hashlib
+import signal
 import time
 import urllib.request
 import uuid
@@ -392,6 +393,28 @@ def test_killed_between_the_delete_and_its_record(world):
     assert deletes(world) == 2
 
 
+@pytest.mark.real
+def test_one_that_was_stopped_too_long_tells_nobody(world):
+    """Its DELETE was answered, and its partitions are another's by now, which deletes and tells."""
+    a, r = world.tokend("a"), world.requester()
+    create, first = created(world, r)
+    of_this = {"operation": "delete", "token_id": first.secret.token_id}
+    world.sandbox.fault({**of_this, "fault": "delay", "delay_ms": 2000, "times": 1})
+    revoke = r.other("RevokeToken", create.id)
+    r.send(revoke)
+    world.sandbox.wait_in_flight(1)
+    a.signal(signal.SIGSTOP)
+    b = world.tokend("b", wait=world.partitions)
+    assert revoked(r.wait(revoke), first).attempts == 1 and deletes(world) == 2
+    a.signal(signal.SIGCONT)
+    until(
+        "the first is back in the group",
+        lambda: len(a.open()) + len(b.open()) == world.partitions and len(a.open()) > 0 or a.process.poll() is not None,
+    )
+    revoked(r.ask(r.other("RevokeToken", create.id)), first, replayed=True)
+    assert deletes(world) == 2 and not a.said("outcome", method="/tokend.v1.TokenService/RevokeToken")
+
+
 def test_the_next_life_knows_what_was_revoked(world):
     t, r = world.tokend(), world.requester()
     create, first = created(world, r)
@@ -422,7 +445,7 @@ def test_a_drain_leaves_it_to_the_next_life(world):
     t.wait_said(NOT_YET, request_id=create.id)
     none_is_answered(world, r, revoke, later)
     world.sandbox.no_more_faults()
-    t.signal(15)
+    t.signal(signal.SIGTERM)
     t.wait_said("draining")
     world.sandbox.release()
     assert t.terminate() == 0
