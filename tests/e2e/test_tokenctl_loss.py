@@ -3,6 +3,7 @@
 operator has accepted the loss, and not before; what may have been answered in what is lost never gets a second token;
 and a journal that nothing is wrong with is not touched."""
 
+import json
 import os
 import pty
 import time
@@ -57,6 +58,8 @@ class Loss:
 
     def __init__(self, world, kafka):
         self.world, self.r = world, world.requester()
+        self.config = world.conf / "operator.yaml"
+        self.config.write_text(json.dumps({**world.config, "instance": "operator"}))
         first = world.tokend()
         self.requests = {p: self.r.create(f"before-{p}", request_id=id_at(p, "before")) for p in range(PARTITIONS)}
         for request in self.requests.values():
@@ -110,10 +113,10 @@ class Loss:
     def why_closed(self, partition):
         return self.tokend.said(CLOSED, partition=partition)[0]["error"]
 
-    def accept(self, partition, *more, force=("--force",), **how):
-        config = self.world.conf / "tokend-a.yaml"
-        return self.world.tokenctl("journal", "accept-loss", "--tokend-config", config, "--partition", partition,
-                                   *force, *more, profile=False, **how)
+    def accept(self, partition, *more, force=("--force",), timeout=60, **how):
+        where = ["--tokend-config", self.config, "--partition", partition]
+        return self.world.tokenctl("--timeout", f"{timeout}s", "journal", "accept-loss", *where, *force, *more,
+                                   profile=False, **how)
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +197,25 @@ def test_all_are_open_and_so_they_are_in_the_next_life(loss):
         after = loss.r.create(f"after-{partition}", request_id=id_at(partition, "after"))
         assert len(loss.world.sandbox.posts(f"after-{partition}")) == 1
         check(loss.r.ask(loss.r.create("life", request_id=id_at(partition, f"life-{after.id}"))), "PAST_WINDOW")
+
+
+def test_an_onlooker_ends_nobodys_transaction(loss):
+    """A successor would end what a dead owner left pending; who only looks waits, and leaves it as it is."""
+    world = loss.world
+    for t in world.tokends:
+        t.close()
+    loss.reset_offset(WHOLE)  # as soon as nobody is a member
+    owner = Producer({**world.kafka, "transactional.id": f"{world.service_id}/default/a"})
+    owner.init_transactions(30)
+    owner.begin_transaction()
+    group = loss.group()
+    place = TopicPartition(f"{world.service_id}.requests", CUT, loss.offsets[CUT])
+    owner.send_offsets_to_transaction([place], group.consumer_group_metadata(), 30)
+    group.close()
+    done = loss.accept(CUT, timeout=2)
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert f"committed offset of partition {CUT}" in done.stderr and "nothing was written" in done.stderr
+    owner.commit_transaction(30)  # it is not fenced
 
 
 # ---- what is wrong here, is told here -------------------------------------------------------------------------------
