@@ -11,8 +11,8 @@
  * committed names the id that it replaces, or, if it names nothing that can be read, is forgiven until something
  * is written behind the #loss.
  *
- * What is not here: what is done with the requests that a #loss leaves in doubt (journal.c), and what happens to a
- * partition that is refused (pipeline_hold.c). */
+ * What is not here: what is done with the requests that a #loss leaves in doubt (journal_restore.c), and what
+ * happens to a partition that is refused (pipeline_hold.c). */
 #include "service/lineage.h"
 
 #include <assert.h>

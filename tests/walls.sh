@@ -30,7 +30,7 @@ service/ctl/.*         service/ctl/.*
 workers/.*             workers/.*|service/((dispatch|conclude|lists|sweep|tokend|pipeline.*)\.c|ticket\.h)
 
 service/(record|request|status|ticket|generation|policy)\.h     service/[^/]+
-service/journal\.h                       service/(restore|batch|journal_record|lineage)\.[ch]
+service/journal\.h                       service/(restore|batch|journal_[a-z]+|lineage)\.[ch]
 service/watermark\.h                     service/batch\.[ch]
 service/(record|status|frame)\.h         service/ctl/[^/]+
 service/policy\.h                        service/ctl/config_check_service\.c
@@ -44,7 +44,7 @@ service/(strict|decode|decode_parts)\.h  service/decode.*\.c
 service/quota\.h                         service/authorize\.c
 service/policy_[a-z]+\.h                 service/policy.*\.[ch]|service/ctl/policy_.*\.c
 service/(policy|authorize|request)\.h    service/ctl/policy_.*\.c
-service/(journal_record|index|lineage)\.h    service/(journal|lineage)\.c
+service/(journal_[a-z]+|index|lineage)\.h service/(journal.*|lineage)\.[ch]
 service/kafka_client\.h                  service/(intake|producer|restore|takeover|topics)\.c
 service/takeover\.h                      service/restore\.c
 service/producer\.h                      service/publish\.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads: service/journal.c service/journal_record.c
+/* Reads: service/journal.c service/journal_restore.c service/journal_hold.c service/journal_record.c service/lineage.c
  *
  * A whole journal, taken in record by record, opened, and worked with: against a model that is a plain list.
  *
