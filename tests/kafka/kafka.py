@@ -303,11 +303,15 @@ class Kafka:
         until = time.monotonic() + 30
         while True:
             try:
-                return admin.create_topics([topic], operation_timeout=30)[topic.topic].result()
+                admin.create_topics([topic], operation_timeout=30)[topic.topic].result()
+                break
             except KafkaException as e:         # deleted, and not gone from the broker's memory yet
                 if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS or time.monotonic() > until:
                     raise
                 time.sleep(0.1)
+        while len(admin.list_topics(topic.topic, timeout=10).topics[topic.topic].partitions) != partitions:
+            assert time.monotonic() < until, "the broker does not tell of the new topic"
+            time.sleep(0.1)
 
 
 def main():
