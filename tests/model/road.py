@@ -28,7 +28,10 @@ WHO = "AB"
 
 
 class Road(Model):
-    holds = {**Model.holds, "deadline": Holds("each request may end by its deadline, at any wait", dict(kills=0), True)}
+    holds = {
+        **Model.holds,
+        "deadline": Holds("each request may end by its deadline, at any wait", dict(kills=0, attempts=2), True),
+    }
     broken = {
         "unfenced": Variant("R1", "I3", "a stale generation's transaction is accepted"),
         "begins_anew": Variant("R2", "I2", "a successor does not read the journal"),
