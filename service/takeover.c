@@ -36,12 +36,14 @@
 
 #define ASK_MS 3000
 #define FENCE_MS 5000
+#define NAMESAKES_EVERY_MS 5000 /* once for the partitions of an assignment */
 #define FENCE_STEP_MS 100       /* librdkafka itself asks again after half a second, which is long here */
 
 struct takeover {
 	const struct config *config;
 	rd_kafka_t *group;              /* of the group, and no member: unstable offsets, and who is one */
 	rd_kafka_queue_t *answers;
+	uint64_t look_from_ms;          /* boot clock: not for namesakes before this */
 	bool refused;                   /* a right is missing: said once, not tried again */
 	struct series *fenced;
 };
@@ -106,19 +108,20 @@ last_owner(struct takeover *o, int32_t partition, char ret_owner[OFFSET_METADATA
 	return owner != NULL;
 }
 
-static bool
-names(const rd_kafka_ConsumerGroupDescription_t *group, const char *client_id)
+static int
+members_named(const rd_kafka_ConsumerGroupDescription_t *group, const char *client_id)
 {
+	int n = 0;
+
 	for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(group); i++)
-		if (strcmp(rd_kafka_MemberDescription_client_id(
-		    rd_kafka_ConsumerGroupDescription_member(group, i)), client_id) == 0)
-			return true;
-	return false;
+		n += strcmp(rd_kafka_MemberDescription_client_id(
+		    rd_kafka_ConsumerGroupDescription_member(group, i)), client_id) == 0;
+	return n;
 }
 
-/* True: the group was seen, and nobody of that name was in it. */
-static bool
-has_left(struct takeover *o, const char *owner)
+/* How many members of the group have that name; -1: it cannot be seen, and *ret_code and why say why. */
+static int
+look_for(struct takeover *o, const char *client_id, rd_kafka_resp_err_t *ret_code, char why[ERR_TEXT_BYTES])
 {
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(o->group,
 	    RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
@@ -126,25 +129,58 @@ has_left(struct takeover *o, const char *owner)
 	const rd_kafka_ConsumerGroupDescription_t **groups = NULL;
 	const rd_kafka_error_t *e = NULL;
 	rd_kafka_event_t *event;
-	bool left = false;
+	int found = -1;
 	size_t n = 0;
 
+	*ret_code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	snprintf(why, ERR_TEXT_BYTES, "%s", rd_kafka_err2str(*ret_code));
 	rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, NULL, 0);
 	rd_kafka_DescribeConsumerGroups(o->group, asked, 1, options, o->answers);
 	rd_kafka_AdminOptions_destroy(options);
 	if ((event = rd_kafka_queue_poll(o->answers, 2 * ASK_MS)) == NULL)
-		return false;
+		return -1;
 	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		groups = rd_kafka_DescribeConsumerGroups_result_groups(
 		    rd_kafka_event_DescribeConsumerGroups_result(event), &n);
 	if (n == 1 && (e = rd_kafka_ConsumerGroupDescription_error(groups[0])) == NULL)
-		left = !names(groups[0], owner);
-	else
-		complain(o, "cannot see who is in the group: a dead owner's transaction is waited for",
-		    "Describe on the group", e != NULL ? rd_kafka_error_code(e) : rd_kafka_event_error(event),
+		found = members_named(groups[0], client_id);
+	else {
+		*ret_code = e != NULL ? rd_kafka_error_code(e) : rd_kafka_event_error(event);
+		snprintf(why, ERR_TEXT_BYTES, "%s",
 		    e != NULL ? rd_kafka_error_string(e) : rd_kafka_event_error_string(event));
+	}
 	rd_kafka_event_destroy(event);
-	return left;
+	return found;
+}
+
+/* True: the group was seen, and nobody of that name was in it. */
+static bool
+has_left(struct takeover *o, const char *owner)
+{
+	rd_kafka_resp_err_t code;
+	char why[ERR_TEXT_BYTES];
+	int members = look_for(o, owner, &code, why);
+
+	if (members < 0)
+		complain(o, "cannot see who is in the group: a dead owner's transaction is waited for",
+		    "Describe on the group", code, why);
+	return members == 0;
+}
+
+/* A member that died is none any more when the others have got their assignments: whoever has our name lives. */
+void
+takeover_look_for_namesakes(struct takeover *o)
+{
+	uint64_t now_ms = clock_boot_ms();
+	rd_kafka_resp_err_t code;
+	char why[ERR_TEXT_BYTES];
+
+	if (now_ms < o->look_from_ms)
+		return;
+	o->look_from_ms = now_ms + NAMESAKES_EVERY_MS;
+	if (look_for(o, o->config->transactional_id, &code, why) > 1)
+		log_warn("journal", "another process runs as this instance: each will end the other. "
+		    "Give every process an `instance` of its own", LOG_S("instance", o->config->instance));
 }
 
 /* ---- the fence --------------------------------------------------------------------------------------------------- */

@@ -23,6 +23,10 @@ void takeover_free(struct takeover *o);
 void takeover_try(struct takeover *o, int32_t partition, const atomic_bool *unwanted,
     bool (*still_pending)(void *arg, int32_t partition), void *arg);
 
+/* An assignment has come: does another member of the group have this instance's name? Says so in the log. Both commit as
+ * one producer, so the first of them to write ends the other; till then they share the partitions as if all were well. */
+void takeover_look_for_namesakes(struct takeover *o);
+
 /* The transactional.id that an offset's metadata was committed under; NULL: none of service_id's. In the metadata. */
 const char *takeover_owner(const char *metadata, const char *service_id);
 /* The same metadata in transactional_id's name. False: it stands there already, or the metadata is not ours. */

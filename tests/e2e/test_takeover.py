@@ -195,3 +195,21 @@ def test_without_the_right_to_fence_it_waits(guarded_world, guarded_kafka):
         assert said["missing"] == "Write on every instance's transactional ID"
         assert fenced(b) == []
     ask(world, 8)
+
+
+NAMESAKE = "another process runs as this instance: each will end the other. Give every process an `instance` of its own"
+
+
+def test_two_processes_of_one_name_are_told(world):
+    """Before either of them has ended the other. One that was killed and started again is no two."""
+    a = world.tokend("a")
+    a.kill()
+    again = world.tokend("a")
+    assert not a.said(NAMESAKE) and not again.said(NAMESAKE)
+    other = world.tokend("a", wait=1)
+    until("one of them is told", lambda: again.said(NAMESAKE) or other.said(NAMESAKE))
+    for t in (again, other):
+        t.kill()
+    last = world.tokend("a")
+    ask(world, 4)
+    assert not last.said(NAMESAKE)
