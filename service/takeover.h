@@ -23,8 +23,8 @@ void takeover_free(struct takeover *o);
 void takeover_try(struct takeover *o, int32_t partition, const atomic_bool *unwanted,
     bool (*still_pending)(void *arg, int32_t partition), void *arg);
 
-/* An assignment has come: does another member of the group have this instance's name? Says so in the log. Both commit as
- * one producer, so the first of them to write ends the other; till then they share the partitions as if all were well. */
+/* An assignment has come: does another member of the group have this instance's name? Says so in the log. Both commit
+ * as one producer, so whichever writes ends the other; till then they share the partitions as if all were well. */
 void takeover_look_for_namesakes(struct takeover *o);
 
 /* The transactional.id that an offset's metadata was committed under; NULL: none of service_id's. In the metadata. */
