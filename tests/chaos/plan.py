@@ -178,7 +178,7 @@ def acts(seed, kills, others):
     points = [(p, r.randint(1, 3)) for p in POINTS]
     r.shuffle(points)
     while len(points) < kills:
-        points += [(p, r.randint(1, 20)) for p in r.sample(POINTS, len(POINTS))]
+        points += [(p, r.randint(1, 6)) for p in r.sample(POINTS, len(POINTS))]
     for n in range(kills):
         name, count = points[n]
         order = f"stop:{r.choice(STOPS)}:{count}" if r.random() < 0.08 else f"kill:{name}:{count}"

@@ -14,7 +14,7 @@ import re
 from lives import FENCED, read_log
 from plan import POINTS, ROOT
 
-BROKER_AFTERMATH_S = 30  # what the broker's own disasters may end instances for
+AFTERMATH_S = 30  # what the broker's disasters and others' takeovers may end instances for
 GONE = ("gave the partitions up", "the partitions are lost")
 
 
@@ -96,19 +96,29 @@ def takeovers(lives, logs, events):
 # ---- the living ----------------------------------------------------------------------------------------------------
 
 
+def takeovers_that_fenced(lives, logs):
+    """[(Unix seconds, the instance whose transaction was ended)]."""
+    return [
+        (seconds(line["ts"]), line["transactional_id"].rsplit("/", 1)[-1])
+        for life in lives
+        for line in logs[life.number]
+        if line.get("msg") == "fenced"
+    ]
+
+
 def fenced_living(lives, logs, events):
-    """Instances that ended because they were fenced, though nobody had stopped them and the broker was well."""
-    broker = [at for at, what in events if what == "broker"]
+    """Instances that ended because they were fenced, though nobody had stopped them; after a disaster of the broker's,
+    which may time their transactions out, only if a takeover names them."""
+    broker, fenced = [at for at, what in events if what == "broker"], takeovers_that_fenced(lives, logs)
     found = []
     for life in lives:
         last = next((line for line in reversed(logs[life.number]) if line.get("level") == "error"), {})
         words = " ".join(str(v) for v in last.values())
-        if (
-            life.how.startswith("exit")
-            and not life.touched
-            and any(w.lower() in words.lower() for w in FENCED)
-            and not any(life.ended - BROKER_AFTERMATH_S < at <= life.ended for at in broker)
-        ):
+        if not life.how.startswith("exit") or life.touched or not any(w.lower() in words.lower() for w in FENCED):
+            continue
+        shaken = any(life.ended - AFTERMATH_S < at <= life.ended for at in broker)
+        named = any(i == life.instance and life.ended - AFTERMATH_S < at <= life.ended for at, i in fenced)
+        if named or not shaken:
             found.append(f"{life.name}: {words[:300]}")
     return found
 
@@ -154,6 +164,7 @@ def figures(checker, lives, logs, events, metrics, hits):
         "other events": dict(collections.Counter(what for _, what in events)),
         "takeovers": [round(s, 1) for s in took],
         "takeovers disturbed": disturbed,
+        "dead owners fenced": len(takeovers_that_fenced(lives, logs)),
         "living instances fenced": len(fenced_living(lives, logs, events)),
         "instances that ended by themselves": len(unexpected_ends(lives, logs)),
         "crash points": {p: hits.count(p) for p in POINTS},
@@ -178,7 +189,7 @@ def say(result):
         ("other events", ", ".join(f"{k} {v}" for k, v in sorted(result["other events"].items()))),
         ("takeover", f"median {median(took)} s, longest {max(took, default=None)} s, of {len(took)}; "
                      f"{result['takeovers disturbed']} disturbed"),
-        ("living instances fenced", result["living instances fenced"]),
+        ("fenced", f"dead owners {result['dead owners fenced']}, living instances {result['living instances fenced']}"),
         ("violations", "  ".join(f"{i} {n}" for i, n in result["violations"].items())),
         ("crash points", "  ".join(f"{p} {n}" for p, n in result["crash points"].items())),
         ("clauses", "  ".join(f"{k} {n}" for k, n in result["clauses of may_delete"].items())),
