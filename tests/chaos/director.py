@@ -101,8 +101,8 @@ class Director:
 
     def halt(self, act):
         """An instance stops itself at a place; when others have had its partitions for a while, it goes on there."""
-        victim = self.any_of_ours()
         self.stop_s = 2 * TAKEOVER_S
+        victim = self.any_of_ours()
         self.lives.kill(victim)
         self.lives.start(victim, act.order)
         self.until(lambda: victim in self.lives.resume_at, TAKEOVER_S)

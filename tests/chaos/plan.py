@@ -209,7 +209,7 @@ def aims():
     kills = [Act("kill", 0) for _ in range(3)]
     return {
         "R1": Aim("I1", [Act("halt", 4, f"stop:post-answered:{n}") for n in (2, 5, 3, 8)], alone=True),
-        "R2": Aim("I1", [Act("halt", 0.3, f"stop:done-written:{n}") for n in (2, 5, 3, 8)], alone=True),
+        "R2": Aim("I12", [Act("halt", 1, f"stop:done-written:{n}") for n in (2, 5, 3, 8)], alone=True),
         "R3": Aim("I6", [Act("halt", 12, f"stop:intent-committed:{n}") for n in (2, 5, 3)], alone=True),
         "R4": Aim("I3", [Act(kind, 0) for kind in ("plant", "kill") * 3]),
         "R5": Aim("I1", [Act("broker-stop", 2.5) for _ in range(8)], alone=True),
