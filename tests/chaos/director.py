@@ -17,7 +17,7 @@ from requester import MARKER
 ARMED_S = 8  # how long an armed instance may take to pass its place
 TAKEOVER_S = 60  # longer than any takeover may take: then the checker says so
 HALF_AN_HOUR_MS = 1800 * 1000
-ACT_S, HALT_S = 5, 25  # the traffic of an act is spread over this
+ACT_S, SPREAD_S = 5, {"halt": 25, "broker-stop": 1.5}  # the traffic of an act is spread over this
 
 
 class Director:
@@ -31,7 +31,7 @@ class Director:
     def play(self, begin=0):
         """Act by act; yields the number of those that are over."""
         for n, act in enumerate(self.acts[begin:], begin):
-            spread_s = HALT_S if act.kind == "halt" else ACT_S
+            spread_s = SPREAD_S.get(act.kind, ACT_S)
             self.traffic.go(len(self.traffic.steps) * (n + 1) // len(self.acts), spread_s)
             getattr(self, act.kind.replace("-", "_"))(act)
             if not act.overlap:
@@ -121,6 +121,7 @@ class Director:
         self.happened("broker")
 
     def broker_stop(self, act):
+        self.pause(self.dice.uniform(0.2, 1.2))  # into the midst of the act's traffic
         self.happened("broker")
         self.broker.process.send_signal(signal.SIGSTOP)
         self.pause(act.pause_s)

@@ -212,7 +212,7 @@ def aims():
         "R2": Aim("I12", [Act("halt", 1, f"stop:done-written:{n}") for n in (2, 5, 3, 8)], alone=True),
         "R3": Aim("I6", [Act("halt", 12, f"stop:intent-committed:{n}") for n in (2, 5, 3)], alone=True),
         "R4": Aim("I3", [Act(kind, 0) for kind in ("plant", "kill") * 3]),
-        "R5": Aim("I1", [Act("broker-stop", 2.5) for _ in range(8)], alone=True),
+        "R5": Aim("I1", [Act("broker-stop", 2) for _ in range(16)], alone=True),
         "R7": Aim("I4", kills, [{**create, "fault": "cut", "commit": True, "probability": 0.3}], alone=True),
         "R8": Aim("I2", kills),
         "R10": Aim("I11", kills, [{**create, "description": "create 7", "fault": "error", "status": 503}], alone=True),
