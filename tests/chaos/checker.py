@@ -164,7 +164,7 @@ class Checker(Audit):
     # ---- I10 -------------------------------------------------------------------------------------------------------
 
     def only_the_verified(self):
-        """No request's own life holds a record that was refused."""
+        """No request's own life holds a record that was refused before it was known whose it is."""
         refused = {
             r.request_digest
             for r in (
@@ -172,13 +172,13 @@ class Checker(Audit):
                 for m in self.replies
                 if method_of_record(m) == "CreateToken"
             )
-            if r.status.about != OUTCOME
+            if r.principal == ""
         }
         for e in self.journal:
             self.that(
                 not (e.own and e.record.request_digest in refused),
                 "I10",
-                f"journal {e.partition}@{e.offset}: a refused record stands under {e.key}",
+                f"journal {e.partition}@{e.offset}: a record of nobody's stands under {e.key}",
             )
 
     # ---- I5 --------------------------------------------------------------------------------------------------------
