@@ -303,6 +303,7 @@ sweep_up(struct pipeline *p)
 			continue;
 		}
 		*at = a->next;
+		metrics_set(a->fill, 0);        /* whoever has it now, and be it we, says how full it is */
 		forget_memory(a);
 		generation_release(a->generation);
 		free(a->of_cluster);
