@@ -27,7 +27,7 @@ struct err;
 	    "how often a cluster is looked through for orphans while attempts there are younger than a day; 5s to 1h") \
 	ROW(max_pending, OPTIONAL, "1000", "requests in work per partition; 1 to 100000") \
 	ROW(max_remembered, OPTIONAL, "1000000", \
-	    "requests remembered per partition held, at most 96 bytes of memory each; max_pending, and 100, to 100000000") \
+	    "requests remembered per partition held, at most 96 bytes each; max_pending, and 100, to 100000000") \
 	ROW(workers, OPTIONAL, "0", "threads that call the Management API; 0: one per CPU") \
 	ROW(reply_schema_id, OPTIONAL, "0", "frames replies for Schema Registry's deserializers with this id; 0: raw protobuf") \
 	ROW(cloudevents, OPTIONAL, "false", "true: replies carry the ce_* headers of a binary CloudEvent")
