@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/base/dsse.h"
 #include "service/base/durations.h"
 
 #define CHUNK 4096u
@@ -289,6 +290,19 @@ index_shed(struct index *x, size_t most, int64_t now, int64_t *floor)
 		n++;
 	}
 	return n;
+}
+
+uint32_t
+index_token(const char *token_id)
+{
+	unsigned char hash[DSSE_HASH_BYTES];
+	uint32_t first;
+
+	if (token_id[0] == '\0')
+		return 0;
+	dsse_sha256(span_str(token_id), hash);
+	memcpy(&first, hash, sizeof first);
+	return first;
 }
 
 uint32_t

@@ -32,6 +32,7 @@ struct index_entry {
 	unsigned char delivered[8];             /* the random half of the delivered attempt's uuid; zero: none */
 	uint32_t deadline;                      /* Unix seconds, as the next */
 	uint32_t last_not_after;                /* over all attempts; 0: none. Kind 'R': the moment of revocation */
+	uint32_t token;                         /* of the delivered token's id, 32 bits of its hash; 0: none */
 	uint16_t cluster;                       /* of its attempts, by its place in the configuration */
 	uint8_t kind;                           /* 'C' or 'R' */
 	uint8_t state;
@@ -61,6 +62,8 @@ size_t index_age(struct index *x, int64_t now, int64_t floor);
  * believed any more. Gives how many. */
 size_t index_shed(struct index *x, size_t most, int64_t now, int64_t *floor);
 
+/* A token's id as an entry keeps it; "": 0. */
+uint32_t index_token(const char *token_id);
 /* Unix seconds as an entry keeps them: those outside what fits are moved to its edge. */
 uint32_t index_seconds(int64_t unix_seconds);
 

@@ -175,7 +175,7 @@ journal_place(const struct journal *j, int64_t offset, const unsigned char diges
 
 void
 journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES],
-    struct journal_attempt *ret)
+    const char *token_id, struct journal_attempt *ret)
 {
 	static const unsigned char none[8];
 	const struct index_entry *e;
@@ -197,7 +197,8 @@ journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_U
 	} else {
 		ret->seen = JOURNAL_DONE;
 		ret->offset = e->at.offset;
-		ret->delivered = memcmp(e->delivered, uuid + 8, 8) == 0 && memcmp(e->delivered, none, 8) != 0;
+		ret->delivered = memcmp(e->delivered, uuid + 8, 8) == 0 && memcmp(e->delivered, none, 8) != 0 &&
+		    e->token == index_token(token_id);
 	}
 }
 
@@ -268,7 +269,7 @@ journal_floor(const struct journal *j, int64_t now)
 bool
 journal_in_loss(const struct journal *j, int64_t issued_at)
 {
-	return j->lineage.lost && issued_at < j->lineage.loss_moment + skew_seconds();
+	return j->lineage.lost && issued_at <= j->lineage.loss_moment + skew_seconds();
 }
 
 bool

@@ -99,7 +99,7 @@ enum journal_place journal_place(const struct journal *j, int64_t offset, const 
 
 /* ---- what the sweep asks ----------------------------------------------------------------------------------------- */
 
-/* Whose is the token that was made under this uuid? */
+/* Whose is the token of that id, whose marker has this uuid? */
 struct journal_attempt {
 	enum journal_seen seen;         /* of its request: NEW (unknown), IN_FLIGHT, BEGUN or DONE */
 	struct ticket *holder;          /* IN_FLIGHT: its attempts say the rest */
@@ -108,11 +108,11 @@ struct journal_attempt {
 	size_t n_closed;
 	/* DONE: the record lies at that journal offset */
 	int64_t offset;
-	bool delivered;                 /* and this attempt is the one that delivered a token */
+	bool delivered;                 /* and this attempt delivered this very token, as far as 32 bits tell */
 	uint16_t cluster;               /* of its request's attempts, in the configuration; UINT16_MAX: unknown */
 };
 void journal_look_attempt(const struct journal *j, const unsigned char uuid[ATTEMPT_UUID_BYTES],
-    struct journal_attempt *ret);
+    const char *token_id, struct journal_attempt *ret);
 
 /* Where attempts were made, that of an earlier life included: when the last one at each was certainly over. */
 struct journal_cluster {

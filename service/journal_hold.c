@@ -80,6 +80,7 @@ journal_settled(struct journal *j, const struct ticket *t, int64_t journal_offse
 		settle_attempt(j, e, &t->attempts.closed[i]);
 	if (t->token_id != NULL) {
 		memcpy(e->delivered, t->attempts.current.uuid + 8, sizeof e->delivered);
+		e->token = index_token(t->token_id);
 		settle_attempt(j, e, &t->attempts.current);
 	}
 }

@@ -52,6 +52,7 @@ remember_request(struct journal *j, struct span key, struct begun *b, int64_t of
 	if (r->has_attempt)
 		e->cluster = journal_note_attempt(j, &r->attempt, r->state == RECORD_INTENT);
 	memcpy(e->delivered, r->delivered, sizeof e->delivered);
+	e->token = r->state == RECORD_DONE ? index_token(r->token_id) : 0;
 	if (r->state == RECORD_DONE) {
 		e->state = INDEX_DONE;
 		e->at.offset = offset;

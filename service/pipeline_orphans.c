@@ -3,8 +3,8 @@
  *
  * A marker names the partition, and its uuid begins with the hash of the request's key, so one look into the index
  * leads to the attempt: to a ticket in flight, to an INTENT of an earlier life, or to the DONE. The DONE itself
- * lies in Kafka and is read back by the restorer, except in the case that is nearly all of them: the token of the
- * attempt that delivered, with no other beside it.
+ * lies in Kafka and is read back by the restorer, except in the case that is nearly all of them: the token that was
+ * delivered, with no other of its attempt beside it.
  *
  * The other way to an orphan is a string in hand whose partition was lost: no list is needed for that, nor any journal.
  *
@@ -137,7 +137,7 @@ find(struct pipeline *p, int cluster, const struct sweep_token *token, struct ev
 	if (!marker_read(token->listed->marker, p->o.config->service_id, &m) || (a = held(p, m.partition)) == NULL)
 		return true;
 	ret->floor = journal_floor(a->journal, pipeline_now());
-	journal_look_attempt(a->journal, m.uuid, &j);
+	journal_look_attempt(a->journal, m.uuid, token->listed->token_id, &j);
 	switch (j.seen) {
 	case JOURNAL_IN_FLIGHT:
 		look_at_ticket(p, j.holder, &m, cluster, ret);

@@ -8,7 +8,7 @@
  * Errors are asked in one order: fatal -> the process exits; abort required -> abort, and the loop decides
  * about the items; retriable -> the same call again; anything else is fatal. When a commit's fate is in doubt
  * nothing is guessed: exit, and the journal decides after the restart (R5). A producer that behaved oddly in
- * a commit is replaced before it is used again (R6).
+ * a commit or an abort is replaced before it is used again (R6).
  *
  * Between flush and commit the delivered offsets of the journal's records are held against what the loop
  * knows of that partition: a journal that was cut or made anew shows here, before anything is committed on
@@ -242,12 +242,22 @@ check(struct transaction *x)
 	return STEP_OK;
 }
 
+/* A transaction's end was asked for. What did not go smoothly may have left a request on its way, which would end
+ * another transaction than it was meant for: such a producer is not used again (R6). */
+static void
+judge_end(struct publish *p, uint64_t asked_boot_ms, bool smooth)
+{
+	if (producer_link_dropped(p->producer) || !smooth ||
+	    clock_boot_ms() - asked_boot_ms > duration_ms(DURATION_COMMIT_SUSPECT))
+		p->doubtful = true;
+}
+
 static enum step
 commit(struct publish *p, struct transaction *x)
 {
 	rd_kafka_t *rk = producer_handle(p->producer);
+	bool again, smooth = true;
 	enum step step;
-	bool again;
 
 	if (holds(x, false))
 		CHAOS_DURING("intent-committing");
@@ -259,11 +269,9 @@ commit(struct publish *p, struct transaction *x)
 		/* Without end: librdkafka goes on by itself, and a wait cut short in its first step cannot be taken
 		 * up again. */
 		step = judge(p, x, "commit", rd_kafka_commit_transaction(rk, RULE_OFF("R5") ? 1000 : -1), &again);
-		p->doubtful |= again;
+		smooth &= !again;
 	} while (again && !RULE_OFF("R5"));
-	if (producer_link_dropped(p->producer) || step != STEP_OK ||
-	    clock_boot_ms() - x->commit_began_boot_ms > duration_ms(DURATION_COMMIT_SUSPECT))
-		p->doubtful = true;
+	judge_end(p, x->commit_began_boot_ms, smooth && step == STEP_OK);
 	return step;
 }
 
@@ -271,13 +279,17 @@ static enum step
 abort_transaction(struct publish *p, struct transaction *x)
 {
 	enum transaction_result why = x->result;
+	uint64_t asked_boot_ms = clock_boot_ms();
 	struct err first = x->err;
+	bool again, smooth = true;
 	enum step step;
-	bool again;
 
-	do
+	(void)producer_link_dropped(p->producer);
+	do {
 		step = judge(p, x, "abort", rd_kafka_abort_transaction(producer_handle(p->producer), -1), &again);
-	while (again);
+		smooth &= !again;
+	} while (again);
+	judge_end(p, asked_boot_ms, smooth);
 	if (step != STEP_OK)
 		return STEP_FATAL;
 	x->result = why;

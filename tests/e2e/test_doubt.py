@@ -154,6 +154,20 @@ def test_a_certain_abort_is_tried_again_with_what_is_in_hand(world, doubted, rea
     assert doubted.metric('tokend_rebalances_total') == 1  # in the same generation
 
 
+def test_a_line_that_breaks_in_an_abort(world, proxy, doubted, real_kafka):
+    """What is still on its way might end the next transaction: the producer is replaced here, too."""
+    replies = f"{world.service_id}.replies"
+    real_kafka.alter_topic(replies, {"max.message.bytes": "100"})
+    request = world.requester().create("abort")
+    rule = proxy.cut("answer", END_TXN, client=PUBLISHER, after=DONE)
+    world.requester().send(request)
+    rule.wait()
+    until("it is replaced", lambda: doubted.said(REPLACED))
+    real_kafka.alter_topic(replies, {"max.message.bytes": "1000000"})
+    is_minted_once(world, request)
+    assert doubted.process.poll() is None
+
+
 # ---- a broker of its own, that dies --------------------------------------------------------------------------------
 
 

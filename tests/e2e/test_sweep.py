@@ -17,7 +17,7 @@ from contract import check
 from requester import MARKER, home, journal_pb
 
 CLUSTERS = ["soon", "slow-gateway", "doubled", "doubled-late", "lagging", "list-fails", "delete-fails", "people",
-            "strange", "capped"]
+            "strange", "capped", "doubled-revoked"]
 DELETED, KEPT_IT = "an orphan was deleted", "an orphan could not be deleted; it is in the next list again"
 SWEPT, BLIND = "a cluster was swept", "a cluster's tokens could not be listed; orphans are looked for later"
 LEFT_ALONE = "calls failed one after another: the cluster is left alone for a while"
@@ -65,6 +65,7 @@ def running(common):
         "slow-gateway": ask(common, "slow-gateway", {"fault": "late", "late_ms": 8000}),
         "doubled": ask(common, "doubled", {"fault": "twice", "late_ms": 1500}),
         "doubled-late": ask(common, "doubled-late", {"fault": "twice", "late_ms": 1000 * (WINDOW_S + 10)}),
+        "doubled-revoked": ask(common, "doubled-revoked", {"fault": "twice", "late_ms": 10000}),
         "lagging": ask(common, "lagging", {**CUT, "lag_ms": 12000}),
         "list-fails": ask(common, "list-fails", CUT),
         "delete-fails": ask(common, "delete-fails", CUT),
@@ -73,6 +74,9 @@ def running(common):
         "capped": ask(common, "capped", {**CUT, "times": -1}),
     }
     common.requester().send(*common.asked.values())
+    revoked = common.asked["doubled-revoked"]
+    check(common.requester().wait(revoked), "CREATED")
+    check(common.requester().ask(common.requester().other("RevokeToken", revoked.id)), "REVOKED")
     return common
 
 
@@ -129,6 +133,13 @@ def test_a_gateway_that_sends_twice(shared, t):
     """Both tokens bear the mark of the attempt that delivered one of them."""
     one_is_left(shared, t, "doubled", {"twin"})
     assert len({x["description"] for x in tokens(shared, "doubled")}) == 1
+
+
+def test_the_twin_of_a_token_that_was_revoked(shared, t):
+    """Alone in the list with the mark of the attempt that delivered: it is another token all the same."""
+    until("both are gone", lambda: len(tokens(shared, "doubled-revoked")) == 2 and not alive(shared, "doubled-revoked"))
+    (line,) = t.wait_said(DELETED, 1, cluster="doubled-revoked")
+    assert line["clause"] == "twin"
 
 
 def test_a_list_that_lags(shared, t):

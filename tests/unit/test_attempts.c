@@ -95,7 +95,7 @@ test_an_inherited_one_is_closed_by_a_commit_alone(void **state)
 	intent = journal_intent(j, t, &t->arena, &seq);
 	journal_remember(next, t->journal_key, intent, 5);
 	assert_int_equal(journal_open(next, &nothing, &start, &e), 0);
-	journal_look_attempt(next, uuid_of(t, 2, uuid), &found);
+	journal_look_attempt(next, uuid_of(t, 2, uuid), "id", &found);
 	assert_int_equal(found.seen, JOURNAL_BEGUN);
 	assert_int_equal(found.n_closed, 1);
 	assert_memory_equal(found.closed[0].uuid, uuid_of(t, 1, uuid), sizeof uuid);

@@ -467,7 +467,7 @@ test_attempts_are_found(void **state)
 	(void)state;
 	uuid_of(t, 1, first);
 	uuid_of(t, 2, second);
-	journal_look_attempt(j, first, &a);
+	journal_look_attempt(j, first, "id", &a);
 	assert_int_equal(a.seen, JOURNAL_NEW);
 	journal_admit(j, t);
 	begin(t);
@@ -478,24 +478,26 @@ test_attempts_are_found(void **state)
 	memcpy(t->attempts.current.uuid, second, sizeof second);
 	t->attempts.current.cluster_digest[0] = 7;
 	t->attempts.current.not_after_ms = 91000;
-	journal_look_attempt(j, first, &a);
+	journal_look_attempt(j, first, "id", &a);
 	assert_int_equal(a.seen, JOURNAL_IN_FLIGHT);
 	assert_ptr_equal(a.holder, t);
 	remember(next, t->journal_key, journal_intent(j, t, &t->arena, &seq), 20);
 	t->token_id = "id";
 	journal_settled(j, t, 77);
-	journal_look_attempt(j, second, &a);
+	journal_look_attempt(j, second, "id", &a);
 	assert_true(a.seen == JOURNAL_DONE && a.delivered && a.offset == 77 && a.cluster == 0);
-	journal_look_attempt(j, first, &a);
+	journal_look_attempt(j, second, "twin", &a);        /* of the same attempt: a gateway sent it twice */
+	assert_true(a.seen == JOURNAL_DONE && !a.delivered);
+	journal_look_attempt(j, first, "id", &a);
 	assert_true(a.seen == JOURNAL_DONE && !a.delivered);
 	assert_int_equal(journal_clusters(j, &at), 1);
 	assert_true(at->place == 0 && at->last_not_after_ms == 91000 && at->last_unknown_not_after_ms == 31000);
 
 	assert_int_equal(journal_open(next, &nothing, &start, &e), 0);
-	journal_look_attempt(next, second, &a);
+	journal_look_attempt(next, second, "id", &a);
 	assert_true(a.seen == JOURNAL_BEGUN && a.n_closed == 1 && a.cluster == 0);
 	assert_memory_equal(a.closed[0].uuid, first, sizeof first);
-	journal_look_attempt(next, foreign, &a);
+	journal_look_attempt(next, foreign, "id", &a);
 	assert_int_equal(a.seen, JOURNAL_NEW);
 	assert_int_equal(journal_clusters(next, &at), 1);
 	assert_true(at->last_not_after_ms == 91000 && at->last_unknown_not_after_ms == 91000);
