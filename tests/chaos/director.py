@@ -17,7 +17,8 @@ from requester import MARKER
 ARMED_S = 8  # how long an armed instance may take to pass its place
 TAKEOVER_S = 60  # longer than any takeover may take: then the checker says so
 HALF_AN_HOUR_MS = 1800 * 1000
-ACT_S, SPREAD_S = 5, {"halt": 25, "broker-stop": 1.5}  # the traffic of an act is spread over this
+LONG_GONE_S = 14  # others have taken over by then
+ACT_S, SPREAD_S = 5, {"halt": 25, "takeover": 25, "broker-stop": 1.5}  # the traffic of an act is spread over this
 
 
 class Director:
@@ -102,9 +103,7 @@ class Director:
     def halt(self, act):
         """An instance stops itself at a place; when others have had its partitions for a while, it goes on there."""
         self.stop_s = 2 * TAKEOVER_S
-        victim = self.any_of_ours()
-        self.lives.kill(victim)
-        self.lives.start(victim, act.order)
+        victim = self.arm(self.any_of_ours(), act.order)
         self.until(lambda: victim in self.lives.resume_at, TAKEOVER_S)
         self.happened("stop")
         self.until(self.all_held, TAKEOVER_S)
@@ -112,6 +111,23 @@ class Director:
         if victim in self.lives.resume_at:
             self.lives.go_on(victim)
         self.pause(3)
+
+    def takeover(self, _):
+        """One dies with a transaction open; another, which is armed to die as it ends that, may be who takes over."""
+        self.pause_s = LONG_GONE_S
+        heir = self.arm(self.any_of_ours(), "kill:takeover")
+        self.until(self.all_held, TAKEOVER_S)
+        owner = self.arm(self.dice.choice([i for i in self.lives.names if i != heir]), "kill:done-written:2")
+        life = self.lives.now[owner]
+        self.until(lambda: self.lives.now.get(owner) is not life, TAKEOVER_S)
+        self.until(self.all_held, TAKEOVER_S)
+
+    def arm(self, instance, order):
+        """It is killed, if it runs, and started again to die or to stop at a place."""
+        if instance in self.lives.now:
+            self.lives.kill(instance)
+        self.lives.start(instance, order)
+        return instance
 
     def broker_kill(self, act):
         self.happened("broker")

@@ -159,7 +159,7 @@ def faults(cluster_ids):
 # ---- what happens to brokers and instances -------------------------------------------------------------------------
 
 # How often each happens beside a kill.
-OTHERS = {"plant": 0.05, "stop": 0.12, "broker-kill": 0.06, "broker-stop": 0.05, "storm": 0.05, "back-again": 0.06}
+OTHERS = {"plant": 0.05, "takeover": 0.05, "stop": 0.12, "broker-kill": 0.06, "broker-stop": 0.05, "storm": 0.05, "back-again": 0.06}
 FEW = {"broker-kill": 0, "plant": 0}  # of a short run: one each
 # stopped there, it holds something that it may use only if it asks again: a lease, a string, a commit.
 STOPS = ("intent-committed", "post-answered", "done-committing")
