@@ -175,7 +175,7 @@ takeover_look_for_namesakes(struct takeover *o)
 	rd_kafka_resp_err_t code;
 	char why[ERR_TEXT_BYTES];
 
-	/* A broker that cannot describe a topic cannot describe a group, and librdkafka 2.0 hangs at its end if asked. */
+	/* A broker that cannot describe a topic cannot describe a group: librdkafka 2.0, having asked, does not end. */
 	if (o->config->topic_checks != TOPIC_CHECKS_STRICT || now_ms < o->look_from_ms)
 		return;
 	o->look_from_ms = now_ms + NAMESAKES_EVERY_MS;
