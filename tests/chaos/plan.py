@@ -71,8 +71,15 @@ def create(r, index, number):
     )
 
 
+def on_top(r, kind, of, index):
+    """What is written beside a CreateToken, under its ID."""
+    life_s = r.choice((30, 300))
+    databases = ("mydb0", "conflict")
+    return Step(index, kind, of.principal, of.request, of.index, of.cluster, life_s, databases)
+
+
 def steps(seed, requests):
-    """requests CreateTokens of their own, and what comes on top of them."""
+    """requests CreateTokens of their own, and what comes on top of them; at the end each poison once."""
     r, made, creates = dice(seed, "traffic"), [], []
     for number in range(requests):
         made.append(create(r, len(made), number))
@@ -82,18 +89,9 @@ def steps(seed, requests):
                 continue
             # Half of them come close behind, while the request is in flight; half at any later time.
             of = creates[-min(len(creates), r.randint(1, 8))] if r.random() < 0.5 else r.choice(creates)
-            made.append(
-                Step(
-                    len(made),
-                    r.choice(POISONS) if kind == "poison" else kind,
-                    of.principal,
-                    of.request,
-                    of=of.index,
-                    cluster=of.cluster,
-                    life_s=r.choice((30, 300)),
-                    databases=("mydb0", "conflict"),
-                )
-            )
+            made.append(on_top(r, r.choice(POISONS) if kind == "poison" else kind, of, len(made)))
+    for kind in POISONS:
+        made.append(on_top(r, kind, r.choice(creates), len(made)))
     return made
 
 
@@ -159,7 +157,15 @@ def faults(cluster_ids):
 # ---- what happens to brokers and instances -------------------------------------------------------------------------
 
 # How often each happens beside a kill.
-OTHERS = {"plant": 0.05, "takeover": 0.05, "stop": 0.12, "broker-kill": 0.06, "broker-stop": 0.05, "storm": 0.05, "back-again": 0.06}
+OTHERS = {
+    "plant": 0.05,
+    "takeover": 0.05,
+    "stop": 0.12,
+    "broker-kill": 0.06,
+    "broker-stop": 0.05,
+    "storm": 0.05,
+    "back-again": 0.06,
+}
 FEW = {"broker-kill": 0, "plant": 0}  # of a short run: one each
 # stopped there, it holds something that it may use only if it asks again: a lease, a string, a commit.
 STOPS = ("intent-committed", "post-answered", "done-committing")

@@ -9,7 +9,9 @@ broker, instances that come and go), the time says nothing of a takeover, and th
 """
 
 import collections
+import datetime
 import re
+import textwrap
 
 from lives import FENCED, read_log
 from plan import POINTS, ROOT
@@ -31,8 +33,6 @@ METRIC = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 
 def seconds(ts):
     """RFC 3339, as the log has it, as Unix seconds."""
-    import datetime
-
     return datetime.datetime.fromisoformat(ts.replace("Z", "+00:00")).timestamp()
 
 
@@ -190,11 +190,11 @@ def say(result):
         ("takeover", f"median {median(took)} s, longest {max(took, default=None)} s, of {len(took)}; "
                      f"{result['takeovers disturbed']} disturbed"),
         ("fenced", f"dead owners {result['dead owners fenced']}, living instances {result['living instances fenced']}"),
-        ("violations", "  ".join(f"{i} {n}" for i, n in result["violations"].items())),
-        ("crash points", "  ".join(f"{p} {n}" for p, n in result["crash points"].items())),
-        ("clauses", "  ".join(f"{k} {n}" for k, n in result["clauses of may_delete"].items())),
-        ("verdicts", "  ".join(f"{v} {n}" for v, n in result["verdicts"].items())),
-        ("replies", "  ".join(f"{k} {v}" for k, v in result["replies by reason"].items())),
+        ("violations", "  ".join(f"{i}={n}" for i, n in result["violations"].items())),
+        ("crash points", "  ".join(f"{p}={n}" for p, n in result["crash points"].items())),
+        ("clauses", "  ".join(f"{k}={n}" for k, n in result["clauses of may_delete"].items())),
+        ("verdicts", "  ".join(f"{v}={n}" for v, n in result["verdicts"].items())),
+        ("replies", "  ".join(f"{k}={v}" for k, v in result["replies by reason"].items())),
     ]
     for name, value in rows:
-        yield f"  {name:24} {value}"
+        yield from textwrap.wrap(f"  {name:24} {value}", 118, subsequent_indent=" " * 27, break_on_hyphens=False)
