@@ -168,7 +168,7 @@ OTHERS = {
 }
 FEW = {"broker-kill": 0, "plant": 0}  # of a short run: one each
 # stopped there, it holds something that it may use only if it asks again: a lease, a string, a commit.
-STOPS = ("intent-committed", "post-answered", "done-committing")
+STOPS = ("intent-committed", "post-answered", "done-written", "done-committing")
 
 
 @dataclasses.dataclass
@@ -187,7 +187,7 @@ def acts(seed, kills, others):
         points += [(p, r.randint(1, 6)) for p in r.sample(POINTS, len(POINTS))]
     for n in range(kills):
         name, count = points[n]
-        order = f"stop:{r.choice(STOPS)}:{count}" if r.random() < 0.08 else f"kill:{name}:{count}"
+        order = f"stop:{r.choice(STOPS)}:{count}" if r.random() < 0.12 else f"kill:{name}:{count}"
         made.append(Act("kill", r.choice((0, 0, 1, 3, 14)), order, r.random() < 0.3))
     for kind, share in others.items():
         for _ in range(max(1, round(kills * share))):

@@ -11,6 +11,7 @@ broker, instances that come and go), the time says nothing of a takeover, and th
 import collections
 import datetime
 import re
+import statistics
 import textwrap
 
 from lives import FENCED, read_log
@@ -134,10 +135,6 @@ def unexpected_ends(lives, logs):
 # ---- all of it -----------------------------------------------------------------------------------------------------
 
 
-def median(values):
-    return round(sorted(values)[len(values) // 2], 1) if values else None
-
-
 def clauses(logs):
     """Tokens by what may_delete said of them: of each list that was gone through, and of each string in hand."""
     found = collections.Counter()
@@ -187,7 +184,7 @@ def say(result):
         ("revoked on request", c.get("revoked on request", 0)),
         ("kills survived", result["kills"]),
         ("other events", ", ".join(f"{k} {v}" for k, v in sorted(result["other events"].items()))),
-        ("takeover", f"median {median(took)} s, longest {max(took, default=None)} s, of {len(took)}; "
+        ("takeover", f"median {statistics.median(took or [0]):.1f} s, longest {max(took, default=None)} s, of {len(took)}; "
                      f"{result['takeovers disturbed']} disturbed"),
         ("fenced", f"dead owners {result['dead owners fenced']}, living instances {result['living instances fenced']}"),
         ("violations", "  ".join(f"{i}={n}" for i, n in result["violations"].items())),
