@@ -156,8 +156,8 @@ def test_a_certain_abort_is_tried_again_with_what_is_in_hand(world, doubted, rea
 
 
 def test_a_line_that_breaks_in_an_abort(world, proxy, doubted):
-    """Its generation is over while its offsets are on their way, so it aborts, and the line breaks. What is still on its
-    way might end the next transaction: the producer is replaced here, too."""
+    """Its generation is over while its offsets are on their way, so it aborts, and the line breaks. What is still
+    under way might end the next transaction: the producer is replaced here, too."""
     admin, group = AdminClient(world.kafka), f"tokend-{world.service_id}"
     members = lambda: admin.list_groups(group, 10)[0].members  # noqa: E731
     offsets = proxy.hold("request", TXN_OFFSET_COMMIT, client=PUBLISHER)
