@@ -326,7 +326,7 @@ def with_nothing_locked():
 def test_too_little_locked_memory_is_said_and_no_reason_to_stop(world, monkeypatch):
     if SANITIZED:
         pytest.skip("a sanitizer's mlock does nothing")
-    monkeypatch.setattr(conftest, "end_with_parent", with_nothing_locked)
+    monkeypatch.setattr(Tokend, "before_exec", staticmethod(with_nothing_locked))
     tokend = world.tokend()
     (said,) = tokend.said("little memory may be locked: secrets may reach the swap (see ulimit -l)")
     assert said["bytes"] == 0 and said["level"] == "warn"
