@@ -58,7 +58,7 @@
 	ROW(JOURNAL_CLOSED, GAUGE, "tokend_journal_closed_partitions", "", "", "", \
 	    "Partitions closed because their journal cannot be trusted.") \
 	ROW(JOURNAL_FILL, GAUGE, "tokend_journal_fill_percent", "partition", "", "", \
-	    "How much of max_remembered the partition remembers; from 80 on it forgets requests before their time.") \
+	    "How much of max_remembered the partition remembers; at 100 it forgets requests before their time.") \
 	ROW(JOURNAL_FULL, GAUGE, "tokend_journal_full_partitions", "", "", "", \
 	    "Partitions left unread because all that they remember is still needed.") \
 	ROW(LAG, GAUGE, "tokend_consumer_lag", "partition", "", "", \
