@@ -184,7 +184,7 @@ def say(result):
         ("revoked on request", c.get("revoked on request", 0)),
         ("kills survived", result["kills"]),
         ("other events", ", ".join(f"{k} {v}" for k, v in sorted(result["other events"].items()))),
-        ("takeover", f"median {statistics.median(took or [0]):.1f} s, longest {max(took, default=None)} s, of {len(took)}; "
+        ("takeover", f"median {statistics.median(took or [0]):.1f} s, longest {max(took or [0])} s, of {len(took)}; "
                      f"{result['takeovers disturbed']} disturbed"),
         ("fenced", f"dead owners {result['dead owners fenced']}, living instances {result['living instances fenced']}"),
         ("violations", "  ".join(f"{i}={n}" for i, n in result["violations"].items())),
