@@ -186,6 +186,8 @@ join(struct intake *in, const struct config *c, struct err *ret_err)
 		{ "group.id", c->group_id },
 		/* so that whoever takes over can tell whether we are still here */
 		{ "client.id", c->transactional_id },
+		/* after an outage of the broker all are back at about the same time (takeover.c) */
+		{ "reconnect.backoff.max.ms", "1000" },
 		{ "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
 		{ "max.poll.interval.ms", most_poll },
 		{ "partition.assignment.strategy", "range" },

@@ -92,6 +92,7 @@ ask_restore(struct pipeline *p, struct assignment *a)
 	q->partition = a->partition;
 	q->assignment = a;
 	q->judged_high = a->state == ASSIGNMENT_CLOSED ? a->judged_high : -1;
+	q->newcomer = clock_boot_ms() - p->member_since_boot_ms < duration_ms(DURATION_SESSION);
 	a->asked = q;
 	restore_ask(p->restore, q);
 }
@@ -330,6 +331,8 @@ on_assigned(struct pipeline *p, struct intake_event *e)
 	    LOG_N("generation", generation_number(e->generation)));
 	metrics_add(p->rebalances, 1);
 	atomic_store(&p->o.health->joined, 1);
+	if (p->member_since_boot_ms == 0)
+		p->member_since_boot_ms = clock_boot_ms();
 	if (generation_valid(e->generation) && !p->stopping)
 		for (size_t i = 0; i < e->n_partitions; i++)
 			ask_restore(p, add(p, e->partitions[i], e->generation));
@@ -355,6 +358,7 @@ hold_events(struct pipeline *p)
 			break;
 		case INTAKE_LOST:
 			log_warn("intake", "the partitions are lost", LOG_N("tickets", p->tickets));
+			p->member_since_boot_ms = 0;
 			lose_all(p);
 			break;
 		case INTAKE_FATAL:

@@ -34,6 +34,7 @@ struct pipeline {
 	size_t tickets, tickets_bytes;
 	bool stopping;                  /* drained, then over */
 	bool revoking;                  /* drained, then given up to the group */
+	uint64_t member_since_boot_ms;  /* of the group, without a break; 0: not now */
 	uint64_t drain_until_boot_ms;
 
 	bool broken;

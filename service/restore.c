@@ -77,7 +77,7 @@ committed_offset(struct restore *r, struct restoration *q, struct journal_found 
 
 	if (!q->onlooker)
 		takeover_look_for_namesakes(r->takeover);
-	if (!q->onlooker && is_held_back(r, partition))
+	if (!q->onlooker && !q->newcomer && is_held_back(r, partition))
 		takeover_try(r->takeover, partition, &q->unwanted, is_held_back, r);
 	e = ask_offset(r, list, ASK_MS);
 

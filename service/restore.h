@@ -29,6 +29,7 @@ struct restoration {
 
 	/* RESTORE_JOURNAL, out */
 	bool onlooker;                  /* in: who asks does not hold the partition: nobody's transaction is ended */
+	bool newcomer;                  /* in: nor while others may be about to join the group again, as we just did */
 	int64_t judged_high;            /* in: with the journal's end there it was judged already; -1: judge it */
 	int64_t journal_high;           /* the journal's end */
 	struct journal *journal;        /* filled and opened; the receiver's */

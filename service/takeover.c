@@ -16,6 +16,9 @@
  * living member: it is never fenced. A member that was stopped for longer than its session is none, and finds
  * itself fenced when it wakes, as it would have by the transaction's timeout.
  *
+ * After an outage of the broker all have lost their membership, and who is back first finds itself alone. So who has
+ * been a member for less than a session ends nobody's transaction: the living are back by then.
+ *
  * This process may itself be the one that slept. So pending and dead are asked once more when everything is made
  * ready. What remains are the milliseconds between that and the broker's answer, in which an instance of the same
  * name might start: it would end with a fatal error and be started again, its promise unbroken. */
