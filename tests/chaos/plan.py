@@ -161,6 +161,7 @@ OTHERS = {
     "plant": 0.05,
     "takeover": 0.05,
     "stop": 0.12,
+    "halt": 0.05,
     "broker-kill": 0.06,
     "broker-stop": 0.05,
     "storm": 0.05,
@@ -192,7 +193,8 @@ def acts(seed, kills, others):
     for kind, share in others.items():
         for _ in range(max(1, round(kills * share))):
             pause_s = {"stop": r.uniform(12, 26), "broker-stop": r.uniform(2, 13)}.get(kind, r.uniform(0, 4))
-            made.insert(r.randint(1, len(made)), Act(kind, pause_s))
+            order = f"stop:{r.choice(STOPS)}:{r.randint(1, 4)}" if kind == "halt" else ""
+            made.insert(r.randint(1, len(made)), Act(kind, pause_s, order))
     return made
 
 

@@ -122,6 +122,32 @@ def test_an_owner_that_slept_finds_itself_fenced(world, proxy):
     ask(world, 8)
 
 
+def test_who_was_cut_off_fences_nobody_that_may_come_back(world, proxy):
+    """As after a broker that was away: both sessions end. b is back first, finds a gone and its transaction pending,
+    and waits: a lives, and is only not back yet."""
+    b = world.tokend("b")
+    ask(world, 8)
+    a = world.tokend("a", wait=1, **world.through(proxy))
+    holds((a, {0}), (b, {1}))
+    stuck_in_a_transaction(world, proxy, a, after=1)
+    b.signal(signal.SIGSTOP)
+    proxy.refuse()
+    a.wait_said("the partitions are lost")
+    b.signal(signal.SIGCONT)
+    b.wait_said("the partitions are lost")
+    known = len(b.lines())
+
+    def asked():
+        said = [line["msg"] for line in b.lines()[known:] if line.get("partition") == 0]
+        return "restored" in said or "cannot restore yet" in said
+
+    until("b has asked for the offset that a's transaction holds back", asked)
+    assert fenced(b) == [] and a.process.poll() is None
+    proxy.admit()
+    until("both partitions are open", lambda: a.open() | b.open() == {0, 1})
+    ask(world, 8)
+
+
 def test_the_same_name_started_again_needs_no_help(world, proxy):
     """Its own initialising ends what its earlier life left open."""
     a = world.tokend("a", **world.through(proxy))
