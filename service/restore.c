@@ -26,6 +26,7 @@
 #include "service/takeover.h"
 
 #define ASK_MS 10000
+#define NEWCOMER_ASK_MS 2000    /* soon it may do something about it, and others of its partitions may be free */
 #define HELD_BACK_MS 100        /* an offset that is not told within this may be held back by a transaction */
 #define BATCH 1000
 #define QUIET_MOST_MS 30000     /* without a record or an end: give up, and be asked again */
@@ -79,7 +80,7 @@ committed_offset(struct restore *r, struct restoration *q, struct journal_found 
 		takeover_look_for_namesakes(r->takeover);
 	if (!q->onlooker && !q->newcomer && is_held_back(r, partition))
 		takeover_try(r->takeover, partition, &q->unwanted, is_held_back, r);
-	e = ask_offset(r, list, ASK_MS);
+	e = ask_offset(r, list, q->newcomer ? NEWCOMER_ASK_MS : ASK_MS);
 
 	*ret_metadata = NULL;
 	if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
