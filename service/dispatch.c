@@ -130,7 +130,7 @@ dispatch_probe(struct dispatch *d, int cluster, bool wanted, uint64_t now_boot_m
 	struct line *l = &d->lines[cluster];
 	uint64_t retry;
 
-	return (first_of(l) != NULL || (wanted && !l->shut)) && gate_probe(&l->gate, now_boot_ms, &retry);
+	return (first_of(l) != NULL || wanted) && gate_probe(&l->gate, now_boot_ms, &retry);
 }
 
 uint64_t
@@ -146,8 +146,7 @@ dispatch_stalled(const struct dispatch *d, int cluster, uint64_t now_boot_ms)
 {
 	const struct line *l = &d->lines[cluster];
 
-	return l->shut || (l->gate.breaker != GATE_CLOSED &&
-	    now_boot_ms > l->gate.open_since_ms + duration_ms(DURATION_BACKLOG));
+	return l->shut || gate_stalled(&l->gate, now_boot_ms, duration_ms(DURATION_BACKLOG));
 }
 
 bool

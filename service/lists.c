@@ -7,8 +7,10 @@
  * lets a POST through. And the sweep looks for orphans.
  *
  * One list serves all that asked before it began; who asks while it is under way waits for the next one, since what was
- * read before the question proves nothing. Where somebody needs to know what is in it, all tokens with our marker are
- * kept that are young enough to be in the journal; for the others it is enough that it works. */
+ * read before the question proves nothing. The sweep alone knows itself whether the list under way was begun in time
+ * for it: it asks each turn, and again after that one if it was not. Where somebody needs to know what is in it, all
+ * tokens with our marker are kept that are young enough to be in the journal; for the others it is enough that it
+ * works. */
 #include "service/lists.h"
 
 #include <stdlib.h>
@@ -73,7 +75,10 @@ lists_probe(struct lists *l, int cluster)
 void
 lists_sweep(struct lists *l, int cluster)
 {
-	l->lists[cluster].sweep = true;
+	struct list *list = &l->lists[cluster];
+
+	if (!list->under_way || list->job.looked_for == NULL)
+		list->sweep = true;
 }
 
 /* First come, first served. */

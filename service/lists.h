@@ -20,7 +20,7 @@ void lists_free(struct lists *l);
 
 /* The cluster's breaker asks. */
 void lists_probe(struct lists *l, int cluster);
-/* The sweep asks. */
+/* The sweep asks, unless a list that keeps markers is under way: when that is back, it knows whether it asks again. */
 void lists_sweep(struct lists *l, int cluster);
 /* t, LOOKING, asks what its last answer meant; a list that was begun before does not count. Or it asks no more. */
 void lists_wait(struct lists *l, struct ticket *t);

@@ -46,12 +46,22 @@ quiet_until(const struct gate *g)
 	return g->breaker == GATE_OPEN ? later(g->not_before_ms, g->open_until_ms) : g->not_before_ms;
 }
 
+/* Somebody asks. If nobody did for a while, though he could have, what was known of the cluster is old. */
+static void
+note_asked(struct gate *g, uint64_t now_ms)
+{
+	if (now_ms > later(quiet_until(g), g->asked_ms) + IDLE_MS)
+		g->open_since_ms = now_ms;
+	g->asked_ms = now_ms;
+}
+
 bool
 gate_acquire(struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms)
 {
 	unsigned limit = g->breaker == GATE_CLOSED ? (unsigned)g->limit : g->breaker == GATE_HALF_OPEN ? 1 : 0;
 
 	if (g->in_flight < limit && now_ms >= quiet_until(g)) {
+		note_asked(g, now_ms);
 		g->in_flight++;
 		return true;
 	}
@@ -66,10 +76,8 @@ bool
 gate_probe(struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms)
 {
 	if (g->breaker == GATE_OPEN && now_ms >= quiet_until(g) && g->in_flight == 0) {
-		/* Nobody asked since it could have been tried: what was known of the cluster is old. */
-	if (now_ms > quiet_until(g) + IDLE_MS)
-		g->open_since_ms = now_ms;
-	g->breaker = GATE_PROBING;
+		note_asked(g, now_ms);
+		g->breaker = GATE_PROBING;
 		return true;
 	}
 	*ret_retry_ms = g->breaker == GATE_OPEN && now_ms < quiet_until(g) ? quiet_until(g) : UINT64_MAX;
@@ -177,6 +185,7 @@ void
 gate_probed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms)
 {
 	assert(g->breaker == GATE_PROBING);
+	g->asked_ms = now_ms;                   /* a long list is no silence */
 	if (v == VERDICT_LISTED)
 		g->breaker = GATE_HALF_OPEN;
 	else
@@ -189,6 +198,14 @@ gate_probe_cancel(struct gate *g)
 {
 	assert(g->breaker == GATE_PROBING);
 	g->breaker = GATE_OPEN;
+}
+
+bool
+gate_stalled(const struct gate *g, uint64_t now_ms, uint64_t for_ms)
+{
+	bool next_may_go = g->breaker == GATE_CLOSED || (g->breaker == GATE_HALF_OPEN && g->in_flight == 0);
+
+	return !next_may_go && now_ms > g->open_since_ms + for_ms;
 }
 
 bool

@@ -36,6 +36,7 @@ struct gate {
 	uint64_t open_since_ms;        /* since when it has not been closed, with somebody asking; meaningful while
 	                                * it is not */
 	uint64_t open_until_ms, open_for_ms;
+	uint64_t asked_ms;             /* when a permit or a probe was last given, or a probe came back */
 	unsigned strained;             /* calls still to come back of those in flight when the window was halved: it is
 	                                * halved at most once per round trip's worth of failures */
 };
@@ -58,6 +59,10 @@ bool gate_probe(struct gate *g, uint64_t now_ms, uint64_t *ret_retry_ms);
 void gate_probed(struct gate *g, uint64_t now_ms, enum verdict v, uint64_t retry_after_ms);
 /* The list was never started: the next gate_probe is true again. */
 void gate_probe_cancel(struct gate *g);
+
+/* Has it not been closed for longer than this, with somebody asking? Not while it is half open and its one POST is
+ * still to be made: then nobody waits, or not for long. */
+bool gate_stalled(const struct gate *g, uint64_t now_ms, uint64_t for_ms);
 
 /* May a list be begun that is not the breaker's own? False: *ret_retry_ms is when to ask again; UINT64_MAX: when
  * something comes back (while the breaker is open its own list comes first). */

@@ -274,6 +274,17 @@ test_a_shut_cluster_is_tried_for_a_delete(void **state)
 	assert_true(dispatch_probe(p.dispatch, DEAD, false, LATER + 1000000));
 }
 
+/* And for its sweeps: what it made is still looked for. */
+static void
+test_a_shut_cluster_is_tried_for_a_list(void **state)
+{
+	(void)state;
+	dispatch_shut(p.dispatch, DEAD);
+	waits(&assignments[0], DEAD, TICKET_QUEUED);
+	assert_false(dispatch_probe(p.dispatch, DEAD, false, LATER));
+	assert_true(dispatch_probe(p.dispatch, DEAD, true, LATER));
+}
+
 /* What was answered is not in the line any more. */
 static void
 test_who_is_answered_gets_no_permit(void **state)
@@ -326,6 +337,31 @@ test_a_burst_after_an_outage_is_not_shed_unheard(void **state)
 	backlog_shed(&p, LATER + 1000000 + duration_ms(DURATION_BACKLOG));
 	assert_int_equal(answered, 0);
 	backlog_shed(&p, LATER + 1000000 + duration_ms(DURATION_BACKLOG) + 1);
+	assert_int_equal(answered, PENDING - HALF);
+}
+
+/* A sweep's list worked, and nobody POSTed since: the breaker is half open for hours, and holds nobody up. */
+static void
+test_a_burst_after_a_sweep_is_not_shed_unheard(void **state)
+{
+	const struct job listed = { .verb = JOB_LIST, .cluster = DEAD, .verdict = VERDICT_LISTED };
+	const uint64_t burst = LATER + 3600000;
+	struct ticket *t;
+	uint64_t retry;
+
+	(void)state;
+	assert_true(dispatch_probe(p.dispatch, DEAD, true, LATER));
+	dispatch_probed(p.dispatch, &listed, LATER);
+	waiting(&assignments[0], DEAD, PENDING);
+	assert_false(dispatch_probe(p.dispatch, DEAD, false, burst));
+	backlog_shed(&p, burst);
+	assert_int_equal(answered, 0);
+	t = dispatch_next(p.dispatch, burst, &retry);
+	timers_clear(p.timers, t);
+	t->state = TICKET_CALLING;
+	backlog_shed(&p, burst + duration_ms(DURATION_BACKLOG));
+	assert_int_equal(answered, 0);
+	backlog_shed(&p, burst + duration_ms(DURATION_BACKLOG) + 1);
 	assert_int_equal(answered, PENDING - HALF);
 }
 
@@ -399,11 +435,13 @@ main(void)
 		TEST(test_a_partition_that_is_asked_back_is_left_alone),
 		TEST(test_the_turn_in_which_the_breaker_opens),
 		TEST(test_a_burst_after_an_outage_is_not_shed_unheard),
+		TEST(test_a_burst_after_a_sweep_is_not_shed_unheard),
 		TEST(test_half_of_all_bytes),
 		TEST(test_repeats_count_with_what_they_wait_for),
 		TEST(test_revocations_are_shed_too),
 		TEST(test_a_shut_cluster_deletes),
 		TEST(test_a_shut_cluster_is_tried_for_a_delete),
+		TEST(test_a_shut_cluster_is_tried_for_a_list),
 		TEST(test_who_is_answered_gets_no_permit),
 	};
 

@@ -379,6 +379,57 @@ after_a_long_silence_it_has_only_just_opened(void **state)
 	assert_int_equal(g->open_since_ms, 3600000);
 }
 
+/* Tried by somebody who only wanted a list, it may stay half open for hours: that is no outage. */
+static void
+half_open_the_first_call_after_a_silence_starts_the_clock(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	probe(g, 5000, VERDICT_LISTED);
+	assert_false(gate_stalled(g, 3600000, 30000));
+	assert_true(acquire(g, 3600000));
+	assert_false(gate_stalled(g, 3630000, 30000));
+	assert_true(gate_stalled(g, 3630001, 30000));
+	gate_release(g, 3640000, VERDICT_AMBIGUOUS, 0);
+	assert_true(gate_stalled(g, 3640000, 30000));
+	probe(g, 3650000, VERDICT_LISTED);
+	assert_false(gate_stalled(g, 3650000, 30000));          /* the next may go at once */
+	assert_true(acquire(g, 3650000));
+	assert_true(gate_stalled(g, 3650000, 30000));           /* nobody was silent since */
+	gate_release(g, 3650000, VERDICT_CREATED, 0);
+	assert_false(gate_stalled(g, 9999999, 30000));
+}
+
+static void
+half_open_a_long_list_was_no_silence(void **state)
+{
+	struct gate *g = *state;
+	uint64_t retry;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	assert_true(gate_probe(g, 5000, &retry));
+	gate_probed(g, 95000, VERDICT_LISTED, 0);
+	assert_true(acquire(g, 95000));
+	assert_true(gate_stalled(g, 95000, 30000));
+}
+
+/* One call that was not made after the other is no silence; nor is the wait that the API asked for. */
+static void
+half_open_whoever_asked_was_not_silent(void **state)
+{
+	struct gate *g = *state;
+
+	calls(g, 5, 0, VERDICT_NOT_SENT);
+	probe(g, 5000, VERDICT_LISTED);
+	gate_patience(g, 5000, 60000);
+	for (uint64_t now = 65000; now < 165000; now += 20000) {
+		assert_true(acquire(g, now));
+		assert_true(gate_stalled(g, now, 30000));
+		gate_cancel(g);
+	}
+}
+
 /* A gateway that lost what is behind it: each POST is answered 404, and the list that would confirm it fails. */
 static void
 a_404_without_a_list_is_a_failure(void **state)
@@ -456,6 +507,9 @@ main(void)
 		TEST(the_later_of_both_waits_counts),
 		TEST(a_probe_is_told_to_wait_too),
 		TEST(after_a_long_silence_it_has_only_just_opened),
+		TEST(half_open_the_first_call_after_a_silence_starts_the_clock),
+		TEST(half_open_a_long_list_was_no_silence),
+		TEST(half_open_whoever_asked_was_not_silent),
 		TEST(a_404_without_a_list_is_a_failure),
 		TEST(a_404_that_a_list_confirms_is_none),
 		TEST(tickets_lists_wait_for_the_breaker_and_for_retry_after),

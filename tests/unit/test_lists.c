@@ -333,9 +333,9 @@ test_the_sweeps_list(void **state)
 	assert_true(lists_wanted(lists, 0, 0));
 	list = flushed(0);
 	assert_string_equal(list->looked_for, "[tokend/1:svc:");
-	lists_sweep(lists, 0);
 	before = clock_boot_ms();
 	assert_int_equal(came_back(list), LISTS_SWEEP);
+	lists_sweep(lists, 0);
 	assert_false(lists_wanted(lists, 0, before + 4999));
 	next = lists_flush(lists, before + 4999);
 	assert_int_equal(begun, 1);
@@ -343,10 +343,44 @@ test_the_sweeps_list(void **state)
 	(void)lists_flush(lists, next);
 	assert_int_equal(begun, 2);
 	under_way[0]->took_us = (uint64_t)50 * 1000 * 1000;
-	lists_sweep(lists, 0);
 	before = clock_boot_ms();
 	(void)came_back(under_way[0]);
+	lists_sweep(lists, 0);
 	assert_in_range(lists_flush(lists, before), before + 500000, clock_boot_ms() + 500000);
+}
+
+/* The sweep asks each turn until it has a list, and gets one: what is under way will tell it whether to ask again. */
+static void
+test_a_sweep_that_goes_on_asking_gets_one_list(void **state)
+{
+	(void)state;
+	lists_sweep(lists, 0);
+	(void)flushed(0);
+	lists_sweep(lists, 0);
+	assert_int_equal(lists_flush(lists, UINT64_MAX - 1), UINT64_MAX);
+	assert_int_equal(came_back(under_way[0]), LISTS_SWEEP);
+	assert_false(lists_wanted(lists, 0, UINT64_MAX));
+	assert_int_equal(lists_flush(lists, UINT64_MAX - 1), UINT64_MAX);
+	assert_int_equal(begun, 1);
+}
+
+/* But a list that keeps no markers is none of its. */
+static void
+test_the_sweep_waits_for_a_list_that_keeps_markers(void **state)
+{
+	struct job *list;
+
+	(void)state;
+	asks(0, VERDICT_NOT_FOUND, plain);
+	list = flushed(0);
+	assert_null(list->looked_for);
+	lists_sweep(lists, 0);
+	assert_int_equal(came_back(list), LISTS_TICKETS);
+	assert_int_equal(count_served(list), 1);
+	(void)lists_flush(lists, UINT64_MAX - 1);
+	assert_int_equal(begun, 2);
+	assert_string_equal(under_way[0]->looked_for, "[tokend/1:svc:");
+	assert_int_equal(came_back(under_way[0]), LISTS_SWEEP);
 }
 
 /* A ticket does not wait until the sweep may look again, and the sweep has its list, too. */
@@ -406,6 +440,8 @@ main(void)
 		TEST(test_tickets_wait_while_lists_are_held),
 		TEST(test_a_list_that_took_long_is_not_begun_again_at_once),
 		TEST(test_the_sweeps_list),
+		TEST(test_a_sweep_that_goes_on_asking_gets_one_list),
+		TEST(test_the_sweep_waits_for_a_list_that_keeps_markers),
 		TEST(test_the_sweep_shares_a_tickets_list),
 		TEST(test_the_sweep_shares_the_breakers_list),
 		TEST(test_clusters_do_not_wait_for_one_another),
