@@ -33,6 +33,7 @@ static const unsigned reply_indexes[METHOD_COUNT] = {
 	[METHOD_CREATE_TOKEN] = 3, [METHOD_GET_OUTCOME] = 3, [METHOD_REVOKE_TOKEN] = 4,
 };
 
+#define HEADER_LENGTHS 10               /* two varints of 32 bits, at most */
 #define DEAD_LETTER_MOST (768 * 1024)   /* well below the megabyte that brokers and librdkafka take by default */
 
 static struct outgoing *
@@ -185,13 +186,14 @@ answer_stray(struct pipeline *p, struct ticket *t)
 
 /* ---- dead letters ------------------------------------------------------------------------------------------------ */
 
+/* As it is written: a header's two lengths stand before it, and there may be hundreds of thousands of empty ones. */
 static size_t
 record_bytes(const struct record *r)
 {
 	size_t bytes = r->key.bytes + r->value.bytes;
 
 	for (size_t i = 0; i < r->n_headers; i++)
-		bytes += r->headers[i].name.bytes + r->headers[i].value.bytes;
+		bytes += HEADER_LENGTHS + r->headers[i].name.bytes + r->headers[i].value.bytes;
 	return bytes;
 }
 

@@ -19,6 +19,7 @@
 #define SERVICE_ID_BYTES_MOST 32        /* the contract's */
 #define NAMESPACE_BYTES_MOST 63         /* Kubernetes' */
 #define INSTANCE_BYTES_MOST 128
+#define TRANSACTIONAL_ID_BYTES_MOST 170 /* it stands in the metadata of committed offsets, of 255 bytes (lineage.c) */
 #define TOPIC_BYTES_MOST 249            /* Kafka's */
 #define KEY_ID_BYTES_MOST 64
 #define SWEEP_LEAST_MS 5000
@@ -103,6 +104,9 @@ build_identity(const struct config_build *b, const struct config_file *f, struct
 	c->namespace_ = arena_text(b->arena, "%s", f->namespace);
 	c->instance = arena_text(b->arena, "%s", f->instance);
 	c->transactional_id = arena_text(b->arena, "%s/%s/%s", f->service_id, f->namespace, f->instance);
+	if (strlen(c->transactional_id) > TRANSACTIONAL_ID_BYTES_MOST)
+		return config_refuse("instance", f->instance,
+		    "shorter: service_id, namespace and instance may have 168 bytes together", ret_err);
 	c->group_id = arena_text(b->arena, "tokend-%s", f->service_id);
 	return 0;
 }

@@ -182,6 +182,8 @@ what_is_said_of_records(void **state)
 }
 
 /* Each row: what to replace in the good file, by what, and what the sentence must hold. */
+#define SIXTY "a-name-of-twenty-byt-a-name-of-twenty-byt-a-name-of-twenty-b"
+
 static void
 bad_files_are_refused_by_name(void **state)
 {
@@ -203,6 +205,8 @@ bad_files_are_refused_by_name(void **state)
 		{ "prod-tokens", "Prod", "service_id: \"Prod\"", "" },
 		{ "tokend-0", "Tokend_0", "instance: \"Tokend_0\"", "" },
 		{ "instance:", "namespace: a/b\ninstance:", "namespace: \"a/b\"", "" },
+		{ "instance: tokend-0\n", "namespace: " SIXTY "\ninstance: a" SIXTY "a" SIXTY "\n", "instance: \"a",
+		    "168 bytes" },
 		/* topics */
 		{ "{partitions: 6}", "{partitions: 0}", "topics.partitions: \"0\"", "1 to 10000" },
 		{ "{partitions: 6}", "{partitions: 10001}", "topics.partitions: \"10001\"", "" },
