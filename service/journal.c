@@ -290,6 +290,12 @@ journal_loss_offset(const struct journal *j)
 	return j->lineage.lost ? j->lineage.loss_offset : -1;
 }
 
+const unsigned char *
+journal_loss_id(const struct journal *j)
+{
+	return j->lineage.lost ? j->lineage.loss_id : NULL;
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 bool

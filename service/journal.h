@@ -18,7 +18,6 @@ struct config;
 struct err;
 struct journal;                         /* opaque */
 
-#define JOURNAL_ID_BYTES 16
 #define JOURNAL_KEY_MOST 256
 #define JOURNAL_LOSS_KEY "#loss"
 
@@ -153,6 +152,8 @@ unsigned journal_fill(const struct journal *j);
 
 /* Where its last #loss stands in the journal; -1: it has none. */
 int64_t journal_loss_offset(const struct journal *j);
+/* Which one it is: the id that it gave the journal. JOURNAL_ID_BYTES, j's own; NULL: it has none. */
+const unsigned char *journal_loss_id(const struct journal *j);
 
 size_t journal_entries(const struct journal *j);
 uint64_t journal_seq(const struct journal *j);

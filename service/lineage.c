@@ -44,7 +44,7 @@ accept_loss(struct lineage *l, const struct record_read *r, int64_t offset)
 	l->loss_offset = offset;
 	l->loss_moment = r->loss_moment;
 	memcpy(l->replaced, r->replaced_id, sizeof l->replaced);
-	memcpy(l->id, r->journal_id, sizeof l->id);
+	memcpy(l->loss_id, r->journal_id, sizeof l->loss_id);
 }
 
 void

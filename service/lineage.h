@@ -23,6 +23,7 @@ struct lineage {
 	bool lost;                              /* there was a #loss; the rest is about the last one */
 	bool lost_last;                         /* and nothing was written since */
 	unsigned char replaced[JOURNAL_ID_BYTES];
+	unsigned char loss_id[JOURNAL_ID_BYTES];        /* that it gave the journal */
 	int64_t loss_offset;                    /* in the journal */
 	int64_t loss_moment;                    /* Unix seconds */
 };

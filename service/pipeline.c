@@ -408,8 +408,7 @@ aborted(struct pipeline *p, struct transaction *x)
 		if (x->result == TRANSACTION_STALE || t->too_low)
 			hold_lose(p, t->assignment);
 		if (t->too_low)
-			hold_close(p, t->partition, t->assignment->generation,
-			    journal_loss_offset(t->assignment->journal), &x->err);
+			hold_close(p, t->partition, t->assignment->generation, t->assignment->journal, &x->err);
 		anew |= t->unreported && !t->too_low;
 	}
 	if (anew)

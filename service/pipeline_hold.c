@@ -9,10 +9,13 @@
  *   lost      somebody else's by now: whatever is still queued for it is dropped, and a string that comes later
  *             delivers nothing: its token is deleted
  *   closed    its journal cannot be trusted (R11): held, and left unread. It is looked at again now and then, for
- *             an operator may have written a #loss */
+ *             an operator may have written a #loss. If it was closed while it was worked on, its journal alone looks
+ *             as good as before: then only a #loss opens it, another than the one it may have had. Which one it is
+ *             its id says, not its offset: a journal that was made anew begins at 0 again */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "service/base/clock.h"
 #include "service/base/config.h"
@@ -130,17 +133,24 @@ static void
 say_closed(const struct assignment *a, const struct err *why)
 {
 	log_error("journal", "the partition stays closed: its journal cannot be trusted",
-	    LOG_N("partition", a->partition), LOG_S("error", why->text));
+	    LOG_N("partition", a->partition), LOG_S("error", why->text),
+	    LOG_S("opens", a->wants_loss ? "by tokenctl journal accept-loss --although-trusted" :
+	    "by itself when it is whole again, or by tokenctl journal accept-loss"));
 }
 
 void
-hold_close(struct pipeline *p, int32_t partition, struct generation *g, int64_t loss_before, const struct err *why)
+hold_close(struct pipeline *p, int32_t partition, struct generation *g, const struct journal *worked_on,
+    const struct err *why)
 {
 	struct assignment *a = add(p, partition, g);
+	const unsigned char *loss = worked_on != NULL ? journal_loss_id(worked_on) : NULL;
 
 	a->state = ASSIGNMENT_CLOSED;
 	a->judged_high = -1;
-	a->loss_before = loss_before;
+	a->wants_loss = worked_on != NULL;
+	a->lost_before = loss != NULL;
+	if (loss != NULL)
+		memcpy(a->loss_before, loss, sizeof a->loss_before);
 	a->retry_boot_ms = clock_boot_ms() + duration_ms(DURATION_CLOSED_RETRY);
 	say_closed(a, why);
 	show(p);
@@ -188,6 +198,17 @@ reread(struct pipeline *p, const struct assignment *a, struct restoration *q)
 	return -1;
 }
 
+/* Its journal is in order; is that enough? */
+static bool
+may_open(const struct assignment *a, const struct journal *j)
+{
+	const unsigned char *loss = journal_loss_id(j);
+
+	if (!a->wants_loss)
+		return true;
+	return loss != NULL && (!a->lost_before || memcmp(loss, a->loss_before, sizeof a->loss_before) != 0);
+}
+
 /* A closed partition's journal was looked at again. What it was closed for is told again only when the journal is
  * another one than it was. */
 static void
@@ -196,8 +217,7 @@ judge_again(struct pipeline *p, struct assignment *a, struct restoration *q)
 	bool first = a->judged_high < 0;
 
 	a->retry_boot_ms = clock_boot_ms() + duration_ms(DURATION_CLOSED_RETRY);
-	if (!q->failed && journal_loss_offset(q->journal) > a->loss_before &&
-	    reread(p, a, q) == 0) {
+	if (!q->failed && may_open(a, q->journal) && reread(p, a, q) == 0) {
 		open_assignment(p, a, q);
 		return;
 	}
@@ -231,7 +251,7 @@ take_journal(struct pipeline *p, struct restoration *q)
 		pipeline_break(p, &q->err);
 	else if (q->err.next == ERR_REFUSE) {
 		hold_lose(p, a);
-		hold_close(p, a->partition, a->generation, INT64_MIN, &q->err);
+		hold_close(p, a->partition, a->generation, NULL, &q->err);
 	} else {
 		log_warn("journal", "cannot restore yet", LOG_N("partition", a->partition),
 		    LOG_S("error", q->err.text));

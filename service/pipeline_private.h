@@ -76,9 +76,9 @@ void hold_restored(struct pipeline *p);
 void hold_turn(struct pipeline *p, uint64_t now_boot_ms, uint64_t *wake_boot_ms);
 void hold_drain(struct pipeline *p);
 bool hold_nothing(const struct pipeline *p);    /* nothing is under way any more */
-/* Hold it, and leave it unread (R11), until its journal can be trusted and holds a #loss behind that offset of it
- * (INT64_MIN: trusted is enough). */
-void hold_close(struct pipeline *p, int32_t partition, struct generation *g, int64_t loss_before,
+/* Hold it, and leave it unread (R11), until its journal can be trusted. worked_on: the journal that was trusted when
+ * it had to be closed; it opens for a #loss that is not in there. NULL: trusted is enough. */
+void hold_close(struct pipeline *p, int32_t partition, struct generation *g, const struct journal *worked_on,
     const struct err *why);
 /* Drop all of a's that nobody else has. */
 void hold_lose(struct pipeline *p, struct assignment *a);

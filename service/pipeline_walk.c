@@ -175,7 +175,7 @@ walk(struct pipeline *p, struct ticket *t)
 		err_set(&e, ERR_REFUSE, "the record at offset %lld is another one than the journal knows",
 		    (long long)t->record.offset);
 		hold_lose(p, a);
-		hold_close(p, a->partition, a->generation, journal_loss_offset(a->journal), &e);
+		hold_close(p, a->partition, a->generation, a->journal, &e);
 		return;
 	}
 	case JOURNAL_PLACE_FREE:

@@ -69,6 +69,7 @@ struct attempts {
 
 /* ---- assignment -------------------------------------------------------------------------------------------------- */
 
+#define JOURNAL_ID_BYTES 16
 #define OFFSET_METADATA_ROOM 256
 
 enum assignment_state {
@@ -106,7 +107,9 @@ struct assignment {
 	struct restoration *asked;      /* RESTORING, CLOSED: what the restorer was asked; NULL: between two tries */
 	uint64_t retry_boot_ms;         /* RESTORING, CLOSED: when it is tried again */
 	int64_t judged_high;            /* CLOSED: the journal's end when it was judged last; -1: not yet */
-	int64_t loss_before;            /* CLOSED: a #loss must lie behind this offset of the journal for it to open */
+	bool wants_loss;                /* CLOSED: that its journal is in order does not open it, but another #loss */
+	bool lost_before;               /* CLOSED: than this one, if it had one when it was closed */
+	unsigned char loss_before[JOURNAL_ID_BYTES];
 };
 
 /* ---- item and transaction ---------------------------------------------------------------------------------------- */

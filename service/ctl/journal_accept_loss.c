@@ -8,7 +8,10 @@
  * one record, which every later life of the partition reads.
  *
  * Where nothing is wrong nothing is written: a #loss in a healthy journal would take outcomes away from requesters,
- * and an instance may be writing there.
+ * and an instance may be writing there. But the service sees more than the journal: it closes a partition while it
+ * works when the request log holds another record than the journal knows, or when a record lands too low. The
+ * journal alone looks as good as before then, and only the service's log tells. So the person who has read it says
+ * that, too: --although-trusted.
  */
 #include <limits.h>
 #include <stddef.h>
@@ -34,7 +37,7 @@
 
 struct flags {
 	const char *tokend_config, *partition;
-	bool force;
+	bool although_trusted, force;
 };
 
 static const struct option rows[] = {
@@ -42,6 +45,8 @@ static const struct option rows[] = {
 	    "tokend.yaml (default: beside the file of --config)" },
 	{ "partition", 0, OPTION_TEXT, offsetof(struct flags, partition), 0, "N",
 	    "which partition, from 0 on; required. The log and /readyz name those that are closed" },
+	{ "although-trusted", 0, OPTION_SWITCH, offsetof(struct flags, although_trusted), 0, NULL,
+	    "go on where nothing is wrong with the journal: only for a partition that tokend's log says stays closed" },
 	{ "force", 0, OPTION_SWITCH, offsetof(struct flags, force), 0, NULL, "do not ask whether it is meant" },
 };
 
@@ -90,31 +95,57 @@ prepare(struct acceptance *p, struct err *ret_err)
 	return confirm_check(f->force, ret_err);
 }
 
-/* EXIT_DONE: it is closed, and p->before says why. */
+static const char *
+command_line(const struct acceptance *p, bool although_trusted)
+{
+	const struct flags *f = p->v->options;
+	struct arena *a = p->v->arena;
+
+	return arena_text(a, "tokenctl journal accept-loss --tokend-config %s --partition %d%s%s",
+	    again_word(p->path, a), (int)p->partition, although_trusted ? " --although-trusted" : "",
+	    f->force ? " --force" : "");
+}
+
+/* EXIT_DONE: it is closed; p->before says why, unless only the service's log does. */
 static enum command_exit
 look_before(struct acceptance *p)
 {
+	const struct flags *f = p->v->options;
 	struct err e;
 
 	if (journal_line_look(p->config, p->partition, p->v->globals->timeout_ms, &p->before, &e) != 0) {
 		output_say("%s; nothing was written", e.text);
 		return e.next == ERR_RETRY ? EXIT_NO_REPLY : EXIT_USAGE;
 	}
-	if (!p->before.trusted)
+	if (!p->before.trusted || f->although_trusted)
 		return EXIT_DONE;
 	output_say("nothing is wrong with the journal of partition %d: an instance works on it, or may; nothing was "
 	    "written", (int)p->partition);
+	output_say("if tokend's log says that the partition stays closed, it has seen more than the journal shows: %s",
+	    command_line(p, true));
 	return EXIT_REFUSED;
 }
 
 static void
-say_what_it_means(const struct acceptance *p)
+say_what_is_wrong(const struct acceptance *p)
+{
+	const char *topic = p->config->topic_journal;
+
+	if (!p->before.trusted) {
+		output_say("partition %d of %s is closed: %s", (int)p->partition, topic, p->before.why_not.text);
+		return;
+	}
+	output_say("nothing is wrong with partition %d of %s as it stands: go on only if tokend's log says that the "
+	    "partition stays closed, and why. Where an instance works on it, this takes outcomes away from requesters, "
+	    "and closes it at its next start", (int)p->partition, topic);
+}
+
+static void
+say_what_it_means(void)
 {
 	char until[TEXT_RFC3339_ROOM];
 	int64_t skew_s = (int64_t)(duration_ms(DURATION_SKEW) / 1000);
 
-	output_say("partition %d of %s is closed: %s", (int)p->partition, p->config->topic_journal,
-	    p->before.why_not.text);
 	output_say("to accept that what is missing is gone for good means:");
 	output_say("  a request issued before %s (now, and %d minutes more) that has no outcome in the journal is "
 	    "answered PAST_WINDOW: it may have a token, of which nobody knows here",
@@ -146,16 +177,6 @@ write_loss(struct acceptance *p, int64_t *ret_offset, struct err *ret_err)
 	    loss_value(&p->loss, p->v->arena), g->timeout_ms, g->debug, ret_offset, ret_err);
 }
 
-static const char *
-again(const struct acceptance *p)
-{
-	const struct flags *f = p->v->options;
-	struct arena *a = p->v->arena;
-
-	return arena_text(a, "tokenctl journal accept-loss --tokend-config %s --partition %d%s",
-	    again_word(p->path, a), (int)p->partition, f->force ? " --force" : "");
-}
-
 /* Read back, and judged as the service will judge it. */
 static enum command_exit
 look_after(const struct acceptance *p, int64_t offset)
@@ -167,7 +188,7 @@ look_after(const struct acceptance *p, int64_t offset)
 	if (journal_line_look(p->config, p->partition, p->v->globals->timeout_ms, &after, &e) != 0) {
 		output_say("the loss was written at offset %lld, but could not be read back: %s", (long long)offset,
 		    e.text);
-		output_say("to look again: %s", again(p));
+		output_say("to look again: %s", command_line(p, false));
 		return EXIT_NO_REPLY;
 	}
 	if (!after.trusted) {
@@ -185,19 +206,22 @@ look_after(const struct acceptance *p, int64_t offset)
 static enum command_exit
 accept_loss(struct acceptance *p)
 {
+	const struct flags *f = p->v->options;
 	enum command_exit status = look_before(p);
 	int64_t offset;
 	struct err e;
 
 	if (status != EXIT_DONE)
 		return status;
-	say_what_it_means(p);
+	say_what_is_wrong(p);
+	say_what_it_means();
 	if (ask_whether_it_is_meant(p, &e) != 0)
 		return output_usage("%s", e.text);
 	if (write_loss(p, &offset, &e) != 0) {
 		output_say("%s", e.text);
 		output_say("%s: %s", e.next == ERR_REFUSE ? "nothing was written; to try again" :
-		    "to look whether it was written", again(p));
+		    "to look whether it was written",
+		    command_line(p, e.next == ERR_REFUSE && f->although_trusted));
 		return e.next == ERR_REFUSE ? EXIT_USAGE : EXIT_NO_REPLY;
 	}
 	return look_after(p, offset);
@@ -217,6 +241,8 @@ run(struct invocation *v)
 
 static const struct command_note examples[] = {
 	{ "tokenctl journal accept-loss --tokend-config /etc/tokend/tokend.yaml --partition 3", "One partition:" },
+	{ "tokenctl journal accept-loss --tokend-config /etc/tokend/tokend.yaml --partition 3 --although-trusted",
+	    "One that tokend closed while it worked, as its log says:" },
 	{ NULL, NULL }
 };
 
@@ -239,6 +265,10 @@ const struct command journal_accept_loss_command = {
 	    "anew, or a record in it cannot be read. Reads the committed offset and the whole journal partition, "
 	    "judges them as the service does, and says what is wrong. Where nothing is, nothing is written: an "
 	    "instance may hold the partition.\n"
+	    "\n"
+	    "tokend also closes a partition while it works: when a request stands where the journal knows another "
+	    "one, as in a request topic that was made anew, or when a record lands too low in the journal. Its log "
+	    "says so, and names --although-trusted: with it the command goes on where the journal alone looks right.\n"
 	    "\n"
 	    "Says what going on costs, asks whether it is meant (unless --force is given; without a terminal --force "
 	    "is needed), writes one record, #loss, behind the journal's end, and reads it back. What was issued "

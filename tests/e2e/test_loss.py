@@ -2,9 +2,10 @@
 """Goal: a partition whose journal cannot be trusted is left alone, readiness says so, and an operator's #loss record
 opens it while tokend runs; then nothing is done twice that may have been done in what was lost (R11).
 
-The #loss is written here by hand, from the contract (journal.proto); its moment lies in the past, so that a test need
-not wait until the clocks' skew is over."""
+Where it can be, the #loss is written here by hand, from the contract (journal.proto); its moment lies in the past, so
+that a test need not wait until the clocks' skew is over."""
 
+import json
 import os
 import time
 
@@ -62,7 +63,7 @@ def journal(world):
 
 
 def accept_loss(world, replaced, seq):
-    """What `tokenctl journal accept-loss` writes."""
+    """What `tokenctl journal accept-loss` writes, but a while ago."""
     record = journal_pb.JournalRecord(
         format=1, lowest_reader=1, state=journal_pb.LOSS, journal_id=os.urandom(16), replaced_journal_id=replaced,
         seq=seq, loss_moment=int(time.time()) - MOMENT_AGO_S)
@@ -70,6 +71,24 @@ def accept_loss(world, replaced, seq):
     producer.produce(f"{world.service_id}.journal", record.SerializeToString(), b"#loss", partition=PARTITION)
     assert producer.flush(30) == 0
     return record.journal_id
+
+
+def accept_as_an_operator(world, *more):
+    """With tokenctl itself."""
+    config = world.conf / "operator.yaml"
+    config.write_text(json.dumps({**world.config, "instance": "operator"}))
+    where = ["--tokend-config", config, "--partition", PARTITION]
+    return world.tokenctl("journal", "accept-loss", *where, *more, "--force", profile=False)
+
+
+def made_after(r, moment, description):
+    """A request issued as early as a loss of that moment allows, on a clock that is as far ahead as one may be."""
+    until("it is not from the future", lambda: time.time() > moment + 2)
+    return made(r, description, int(time.time()) - (moment + 121))
+
+
+def last_loss(world):
+    return [e for k, e in journal(world) if k == b"#loss"][-1]
 
 
 def closed(world, words):
@@ -180,14 +199,48 @@ def test_a_request_topic_made_anew(world, real_kafka):
     # Its journal alone is in order, but that is not enough: an operator's word is wanted.
     time.sleep(2.5 * CLOSED_RETRY_S)
     assert len(t.said("restored", partition=PARTITION)) == 1 and t.metric("tokend_journal_closed_partitions") == 1
-    known = {bytes(e.journal_id) for _, e in journal(world)}
-    accept_loss(world, known.pop(), 1000)
+    assert line["opens"] == "by tokenctl journal accept-loss --although-trusted"
+    (known,) = {bytes(e.journal_id) for _, e in journal(world)}
+    seen = max(e.seq for _, e in journal(world))
+    done = accept_as_an_operator(world)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing is wrong with the journal" in done.stderr and "--although-trusted" in done.stderr
+    assert b"#loss" not in [k for k, _ in journal(world)]
     restored = len(t.said("restored", partition=PARTITION))
+    done = accept_as_an_operator(world, "--although-trusted")
+    assert done.returncode == 0, done.stderr
+    assert "only if tokend's log says" in done.stderr and "is answered PAST_WINDOW" in done.stderr
     t.wait_said("restored", n=restored + 1, partition=PARTITION)
-    check(r.wait(fresh), "CREATED")
+    loss = last_loss(world)
+    assert loss.replaced_journal_id == known != loss.journal_id and loss.seq > seen
+    check(r.wait(fresh), "PAST_WINDOW", "a loss in the journal")
+    check(r.ask(made_after(r, loss.loss_moment, "issued after it")), "CREATED")
     # An answer that came before the loss and is about this very record still counts.
     assert len(t.said(CLOSED, partition=PARTITION)) == 1
     check(r.ask(first), "CREATED", replayed=True)
+
+
+@pytest.mark.real
+def test_a_journal_made_anew_under_a_running_instance(world, real_kafka):
+    """It had a #loss before, and that one stood higher than any record that the new journal has."""
+    t, r = world.tokend(), world.requester()
+    for i in range(3):
+        check(r.ask(made(r, f"long ago {i}", AGO_S)), "CREATED")
+    assert t.terminate() == 0
+    (known,) = {bytes(e.journal_id) for _, e in journal(world)}
+    accept_loss(world, known, 1000)
+    t = world.tokend()
+    check(r.ask(made(r, "after the first loss")), "CREATED")
+    real_kafka.make_topic_anew(world.service_id, "journal", world.partitions)
+    r.send(made(r, "while it is gone"))
+    (line,) = t.wait_said(CLOSED, partition=PARTITION)
+    assert "went backwards" in line["error"], line
+    restored = len(t.said("restored", partition=PARTITION))
+    done = accept_as_an_operator(world)
+    assert done.returncode == 0, done.stderr
+    t.wait_said("restored", n=restored + 1, partition=PARTITION)
+    loss = last_loss(world)
+    check(r.ask(made_after(r, loss.loss_moment, "after the second")), "CREATED")
 
 
 @pytest.mark.real

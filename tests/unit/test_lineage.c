@@ -375,6 +375,7 @@ test_an_older_answer_to_another_record_is_absent(void **state)
 static void
 test_what_was_issued_before_is_not_believed_absent(void **state)
 {
+	const unsigned char id[JOURNAL_ID_BYTES] = { NEW };
 	struct journal *j = after_loss(), *whole = open_empty();
 
 	(void)state;
@@ -385,7 +386,9 @@ test_what_was_issued_before_is_not_believed_absent(void **state)
 	assert_false(journal_may_have_forgotten(j, LOST_AT + 121, LOST_AT + 86400, LOST_AT));
 	assert_false(journal_may_have_forgotten(whole, LOST_AT, LOST_AT + 86400, LOST_AT));
 	assert_int_equal(journal_loss_offset(j), 24);
+	assert_memory_equal(journal_loss_id(j), id, sizeof id);
 	assert_int_equal(journal_loss_offset(whole), -1);
+	assert_null(journal_loss_id(whole));
 	journal_free(j);
 	journal_free(whole);
 }
