@@ -38,7 +38,7 @@ scan(uint8_t flags, struct span list, struct span pieces)
 	size_t at = 0, n = 0;
 
 	r.scan = list_scan_new(&harness_config()->clusters[(flags & CLUSTERED) != 0],
-	    (flags & NOTHING) != 0 ? NULL : MARKER, 0);
+	    (flags & NOTHING) != 0 ? NULL : MARKER, INT64_MIN);
 	HOLDS(r.scan != NULL);
 	while (at < list.bytes) {
 		size_t length = pieces.bytes > 0 ? pieces.data[n++ % pieces.bytes] + 1u : list.bytes;
