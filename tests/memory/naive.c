@@ -16,8 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What explicit_bzero is called when the compiler knows how much room there is. */
-void __explicit_bzero_chk(void *p, size_t bytes, size_t room); /* NOLINT(bugprone-reserved-identifier) */
+/* What explicit_bzero is called when the compiler knows how much room there is. The C library's headers declare it only
+ * where they use it. */
+/* NOLINTNEXTLINE(bugprone-*,readability-redundant-declaration,readability-inconsistent-declaration-parameter-name) */
+void __explicit_bzero_chk(void *p, size_t bytes, size_t room);
 
 /* ---- nothing is wiped ---- */
 
