@@ -31,7 +31,7 @@ explicit_bzero(void *p, size_t bytes)
 }
 
 void
-/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
+/* NOLINTNEXTLINE(bugprone-*,readability-inconsistent-declaration-parameter-name) */
 __explicit_bzero_chk(void *p, size_t bytes, size_t room)
 {
 	(void)p, (void)bytes, (void)room;
