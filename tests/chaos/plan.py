@@ -161,7 +161,7 @@ OTHERS = {
     "plant": 0.05,
     "takeover": 0.05,
     "stop": 0.12,
-    "halt": 0.05,
+    "halt": 0.03,
     "broker-kill": 0.06,
     "broker-stop": 0.05,
     "storm": 0.05,
