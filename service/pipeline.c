@@ -278,7 +278,7 @@ call_returned(struct pipeline *p, struct ticket *t)
 
 	if (t->job.verb == JOB_CREATE)
 		CHAOS_POINT("post-answered");
-	else
+	if (t->job.verb == JOB_DELETE)
 		CHAOS_POINT("after-delete");
 	dispatch_returned(p->dispatch, t, clock_boot_ms());
 	if (t->assignment->state == ASSIGNMENT_LOST) {

@@ -77,8 +77,10 @@ read_one(char *text)
 	struct order *o = &orders[n_orders];
 	char *name = strchr(text, ':'), *count;
 
-	if (name == NULL || n_orders == ORDERS_MOST)
+	if (name == NULL || n_orders == ORDERS_MOST) {
 		refuse(text);
+		return;
+	}
 	*name++ = '\0';
 	o->signal = strcmp(text, "kill") == 0 ? SIGKILL : strcmp(text, "stop") == 0 ? SIGSTOP : 0;
 	if (o->signal == 0 && strcmp(text, "off") != 0)
