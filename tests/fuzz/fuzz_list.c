@@ -7,8 +7,8 @@
  * then the list.
  *
  * Promises: whatever the pieces, the same is found, or the same sentence says why not. What is believed is an
- * array to cJSON, too, of as many tokens; what is kept is marked, in the list's order, and has ids that are
- * UUIDs. */
+ * array to cJSON, too, of as many tokens, whose ids are UUIDs; what is kept are those that are marked, in the order of
+ * their markers. */
 #include "tests/fuzz/harness.h"
 
 #include <cjson/cJSON.h>
@@ -76,8 +76,20 @@ check_same(const struct result *a, const struct result *b)
 	}
 }
 
+static bool
+stands_in(const cJSON *root, const struct job_listed *listed)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, root)
+		if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "id")), listed->token_id) == 0 &&
+		    strstr(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "description")), MARKER) != NULL)
+			return true;
+	return false;
+}
+
 static void
-check_believed(const struct result *r, struct span list)
+check_believed(const struct result *r, struct span list, bool keeps)
 {
 	cJSON *root = cJSON_ParseWithLength((const char *)list.data, list.bytes);
 	const cJSON *one;
@@ -90,13 +102,14 @@ check_believed(const struct result *r, struct span list)
 		const char *description = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "description"));
 
 		HOLDS(id != NULL && text_is_uuid(span_str(id)) && description != NULL);
-		if (kept < r->n_listed && strcmp(r->listed[kept].token_id, id) == 0 &&
-		    strstr(description, MARKER) != NULL)
-			kept++;
+		kept += keeps && strstr(description, MARKER) != NULL;
 	}
 	HOLDS(kept == r->n_listed);
-	for (size_t i = 0; i < r->n_listed; i++)
+	for (size_t i = 0; i < r->n_listed; i++) {
 		HOLDS(strncmp(r->listed[i].marker, MARKER, strlen(MARKER)) == 0);
+		HOLDS(i == 0 || strcmp(r->listed[i - 1].marker, r->listed[i].marker) <= 0);
+		HOLDS(stands_in(root, &r->listed[i]));
+	}
 	cJSON_Delete(root);
 }
 
@@ -110,7 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	check_same(&whole, &split);
 	if (whole.believed)
-		check_believed(&whole, list);
+		check_believed(&whole, list, (flags & NOTHING) == 0);
 	HOLDS((flags & NOTHING) == 0 || whole.n_listed == 0);
 	free(whole.listed);
 	free(split.listed);
